@@ -1,0 +1,219 @@
+//! A response body on its way to the caller: taken from the reactor's pipe and
+//! inflated here, on the caller's thread.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use url::Url;
+
+use super::connector::Connector;
+use super::pending::CancelHandle;
+use crate::coding::{CodingFault, Decoder, Limits};
+use crate::error::{Error, Kind, Phase};
+use crate::handoff::pipe::{Item, PipeReader};
+use crate::head::{Fields, ResponseHead};
+use crate::job::{BodyEnd, Cancel, Command, ExchangeId, ReplyBody};
+
+/// Decoded output is made in pieces of this size.
+const DECODED: usize = 32 * 1024;
+
+pub(crate) struct Body {
+    source: Source,
+    decoder: Option<Decoder>,
+    /// Received and not yet decoded.
+    coded: Bytes,
+    scratch: Vec<u8>,
+    trailers: Fields,
+    url: Url,
+    id: ExchangeId,
+    connector: Connector,
+}
+
+enum Source {
+    Whole(Bytes, Fields),
+    Stream(PipeReader<BodyEnd>),
+    /// Everything was received; the decoder may hold more.
+    Ended,
+    /// Everything was handed out.
+    Finished,
+    Failed(Error),
+}
+
+impl Body {
+    pub(crate) fn new(body: ReplyBody, url: Url, id: ExchangeId, connector: Connector) -> Self {
+        let source = match body {
+            ReplyBody::Whole(bytes, trailers) => Source::Whole(bytes, trailers),
+            ReplyBody::Stream(reader) => Source::Stream(reader),
+        };
+        Self {
+            source,
+            decoder: None,
+            coded: Bytes::new(),
+            scratch: Vec::new(),
+            trailers: Fields::default(),
+            url,
+            id,
+            connector,
+        }
+    }
+
+    /// Decodes what the head says is coded (SPEC R39). A fault of the head is
+    /// the body's first error.
+    pub(crate) fn decode(&mut self, head: &ResponseHead) {
+        match Decoder::new(head.values("content-encoding"), Limits::default()) {
+            Ok(decoder) => self.decoder = decoder,
+            Err(fault) => {
+                let error = self.coding_error(fault);
+                self.fail(error);
+            }
+        }
+    }
+
+    /// The next piece, as it comes; `None` at the end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(result) = self.decoded() {
+                return Poll::Ready(result);
+            }
+            match self.poll_received(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    self.fail(error.clone());
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(received)) => match (received, &self.decoder) {
+                    (Some(data), None) if data.is_empty() => {}
+                    (Some(data), None) => return Poll::Ready(Ok(Some(data))),
+                    (Some(data), Some(_)) => self.coded = data,
+                    (None, None) => return Poll::Ready(Ok(None)),
+                    // The decoder has the last word.
+                    (None, Some(_)) => {}
+                },
+            }
+        }
+    }
+
+    /// What the decoder can give without more input. `None`: it needs more, or
+    /// there is no decoder.
+    fn decoded(&mut self) -> Option<Result<Option<Bytes>, Error>> {
+        let decoder = self.decoder.as_mut()?;
+        if let Source::Failed(error) = &self.source
+            && self.coded.is_empty()
+        {
+            return Some(Err(error.clone()));
+        }
+        self.scratch.resize(DECODED, 0);
+        let all_given = self.coded.is_empty();
+        let decoded = match (all_given, &self.source) {
+            (false, _) => decoder.decode(&mut self.coded, &mut self.scratch),
+            (true, Source::Ended) => decoder.finish(&mut self.scratch),
+            (true, Source::Finished) => Ok(0),
+            (true, _) => return None,
+        };
+        match decoded {
+            // Only `finish` knows the end: the last bytes may have decoded to
+            // nothing because they are cut short.
+            Ok(0) if all_given && matches!(self.source, Source::Ended | Source::Finished) => {
+                self.source = Source::Finished;
+                self.scratch = Vec::new();
+                Some(Ok(None))
+            }
+            Ok(0) => None,
+            Ok(n) => Some(Ok(Some(Bytes::copy_from_slice(&self.scratch[..n])))),
+            Err(fault) => {
+                let error = self.coding_error(fault);
+                self.fail(error.clone());
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// What the network brought next.
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let (item, refill) = match &mut self.source {
+            Source::Stream(reader) => match reader.poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(next) => next,
+            },
+            Source::Whole(bytes, trailers) => {
+                self.trailers = std::mem::take(trailers);
+                let bytes = std::mem::take(bytes);
+                self.source = Source::Ended;
+                return Poll::Ready(Ok(Some(bytes)));
+            }
+            Source::Ended | Source::Finished => return Poll::Ready(Ok(None)),
+            Source::Failed(error) => return Poll::Ready(Err(error.clone())),
+        };
+        if refill {
+            self.connector.tell(Command::Wake(self.id));
+        }
+        match item {
+            Item::Data(data) => Poll::Ready(Ok(Some(data))),
+            Item::End(Ok(trailers)) => {
+                self.trailers = trailers;
+                self.source = Source::Ended;
+                Poll::Ready(Ok(None))
+            }
+            Item::End(Err(error)) => Poll::Ready(Err(error.with_url(&self.url))),
+            Item::Broken => {
+                let error = self.connector.ended();
+                Poll::Ready(Err(error.with_phase(Phase::Body).with_url(&self.url)))
+            }
+        }
+    }
+
+    /// The trailer fields, once the body was read to its end.
+    pub(crate) fn trailers(&self) -> &Fields {
+        &self.trailers
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.connector.downgrade(), self.id)
+    }
+
+    fn coding_error(&self, fault: CodingFault) -> Error {
+        let kind = match fault {
+            CodingFault::Ratio { .. } => Kind::Limit,
+            _ => Kind::Payload,
+        };
+        Error::new(kind, "the body cannot be decoded")
+            .with_phase(Phase::Body)
+            .with_url(&self.url)
+            .with_source(fault)
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.coded = Bytes::new();
+        let before = std::mem::replace(&mut self.source, Source::Failed(error));
+        if let Source::Stream(_) = before {
+            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Source::Stream(_) = self.source {
+            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.source {
+            Source::Whole(..) => "Body(received)",
+            Source::Stream(_) => "Body(streaming)",
+            Source::Ended | Source::Finished => "Body(read)",
+            Source::Failed(_) => "Body(failed)",
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! What a program sees: sessions, requests, responses and the one way to wait.
+
+pub(crate) mod body;
+mod bytes;
+pub(crate) mod completed;
+pub(crate) mod connector;
+pub(crate) mod pending;
+pub(crate) mod reader;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod send;
+pub(crate) mod session;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod url;

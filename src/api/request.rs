@@ -1,0 +1,403 @@
+//! A request being put together.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Version};
+use url::Url;
+
+use super::pending::{Pending, wait_on};
+use super::response::Response;
+use super::send::Send;
+use super::session::Session;
+use crate::call::{
+    Auth, Call, RedirectPolicy, Request, RequestBody, Settings, Timeouts, TlsSource,
+};
+use crate::error::{Error, without_credentials};
+use crate::handoff::slot::slot;
+use crate::head::Fields;
+use crate::job::{Command, ExchangeId};
+
+/// A request body. Made from bytes or text; text is sent as UTF-8 and says so.
+///
+/// ```
+/// use miohttp::{Body, Session};
+///
+/// let session = Session::new();
+/// let text = session.post("http://example.com/").body("text");
+/// let bytes = session.post("http://example.com/").body(vec![1, 2, 3]);
+/// let body: Body = "text".into();
+/// # drop((text, bytes, body));
+/// ```
+#[derive(Clone)]
+pub struct Body(RequestBody);
+
+impl Body {
+    /// Bytes, sent as `application/octet-stream` unless a `Content-Type` says
+    /// otherwise (SPEC B1).
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::typed(bytes.into(), "application/octet-stream")
+    }
+
+    /// Text, sent as `text/plain; charset=utf-8` unless a `Content-Type` says
+    /// otherwise (SPEC B2).
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::typed(Bytes::from(text.into()), "text/plain; charset=utf-8")
+    }
+
+    fn typed(bytes: Bytes, content_type: &'static str) -> Self {
+        // SPEC H6: nothing is said of the type of nothing.
+        let content_type = (!bytes.is_empty()).then_some(content_type);
+        Self(RequestBody {
+            bytes,
+            content_type,
+        })
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.0.bytes.len())
+    }
+}
+
+macro_rules! body_from {
+    ($($type:ty => $make:ident),* $(,)?) => {$(
+        impl From<$type> for Body {
+            fn from(value: $type) -> Self {
+                Self::$make(value)
+            }
+        }
+    )*};
+}
+
+body_from! {
+    Bytes => bytes,
+    Vec<u8> => bytes,
+    &'static [u8] => bytes,
+    String => text,
+    &'static str => text,
+}
+
+/// A request being put together; [`send`](RequestBuilder::send) makes it.
+///
+/// Setters never fail; what is wrong comes out at the verb, as an error of
+/// kind [`InvalidUrl`](crate::Kind::InvalidUrl) or
+/// [`InvalidRequest`](crate::Kind::InvalidRequest). What is set here goes
+/// before what the session has.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let session = miohttp::Session::new();
+/// let response = session
+///     .get("http://example.com/search")
+///     .query_pair("q", "blocking http")
+///     .header("accept-language", "en")
+///     .timeout(Duration::from_secs(10))
+///     .send()?;
+/// # drop(response);
+/// # Ok::<(), miohttp::Error>(())
+/// ```
+#[must_use = "a request does nothing until it is sent"]
+pub struct RequestBuilder {
+    session: Session,
+    method: Method,
+    url: Result<Url, Error>,
+    fields: Fields,
+    body: Option<RequestBody>,
+    auth: Option<Auth>,
+    settings: Settings,
+    tls: Option<TlsSource>,
+    /// The first mistake; the verb reports it.
+    mistake: Option<Error>,
+}
+
+impl RequestBuilder {
+    pub(super) fn new(session: Session, method: Method, url: Result<Url, Error>) -> Self {
+        let settings = session.settings().clone();
+        Self {
+            session,
+            method,
+            url,
+            fields: Fields::default(),
+            body: None,
+            auth: None,
+            settings,
+            tls: None,
+            mistake: None,
+        }
+    }
+
+    /// Adds a header. It replaces the session's default of that name; repeats
+    /// in one request are all sent (SPEC S4). CR, LF and NUL are refused
+    /// (SPEC H9).
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        let Ok(name) = name.try_into() else {
+            return self.mistaken(Error::invalid_request("a header name is not a token"));
+        };
+        match value.try_into() {
+            Ok(value) => self.fields.append(name, value),
+            Err(_) => {
+                let message = format!("the value of header {name} contains what may not be sent");
+                return self.mistaken(Error::invalid_request(message));
+            }
+        }
+        self
+    }
+
+    /// Adds headers, repeats included (SPEC Q6).
+    pub fn headers(mut self, headers: &HeaderMap) -> Self {
+        for (name, value) in headers {
+            self.fields.append(name.clone(), value.clone());
+        }
+        self
+    }
+
+    /// Adds `name=value`, encoded, behind the URL's own query (SPEC Q3).
+    pub fn query_pair(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        if let Ok(url) = &mut self.url {
+            url.query_pairs_mut()
+                .append_pair(name.as_ref(), value.as_ref());
+        }
+        self
+    }
+
+    /// Adds pairs, a map or a struct, encoded, behind the URL's own query
+    /// (SPEC Q3).
+    ///
+    /// ```
+    /// let session = miohttp::Session::new();
+    /// let request = session.get("http://example.com/").query(&[("page", "2"), ("sort", "name")]);
+    /// # drop(request);
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn query(mut self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
+        if let Ok(url) = &mut self.url {
+            let mut query = url.query_pairs_mut();
+            let serialized = pairs.serialize(serde_urlencoded::Serializer::new(&mut query));
+            if let Err(error) = serialized {
+                drop(query);
+                let mistake = Error::invalid_request("the query cannot be encoded");
+                return self.mistaken(mistake.with_source(error));
+            }
+            drop(query);
+            if url.query() == Some("") {
+                url.set_query(None);
+            }
+        }
+        self
+    }
+
+    /// The request body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = Some(body.into().0);
+        self
+    }
+
+    /// A JSON body, sent as `application/json` (SPEC Q5).
+    ///
+    /// ```no_run
+    /// use std::collections::HashMap;
+    ///
+    /// let session = miohttp::Session::new();
+    /// let order = HashMap::from([("tea", 2), ("milk", 1)]);
+    /// let answer: HashMap<String, u32> =
+    ///     session.post("http://example.com/orders").json(&order).send()?.json()?;
+    /// # drop(answer);
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn json(mut self, value: &(impl serde::Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => self.body = Some(Body::typed(json.into(), "application/json").0),
+            Err(error) => {
+                let mistake = Error::invalid_request("the JSON body cannot be serialized");
+                return self.mistaken(mistake.with_source(error));
+            }
+        }
+        self
+    }
+
+    /// Credentials (SPEC Q7). Together with credentials in the URL or an
+    /// `Authorization` header they are an error.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// The limit of this whole request; zero or `None` is none (SPEC Q14, T1).
+    pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
+        self.settings.timeouts = self.settings.timeouts.total(total);
+        self
+    }
+
+    /// All time limits of this request (SPEC Q14).
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Which redirects are followed (SPEC Q8).
+    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
+        self.settings.redirects = policy;
+        self
+    }
+
+    /// Whether `Content-Encoding` is asked for and decoded (SPEC S14, Q18).
+    pub fn auto_decompress(mut self, decompress: bool) -> Self {
+        self.settings.auto_decompress = decompress;
+        self
+    }
+
+    /// Whether a status of 400 or above is an error (SPEC Q18).
+    pub fn error_for_status(mut self, error: bool) -> Self {
+        self.settings.error_for_status = error;
+        self
+    }
+
+    /// Never adds this header by itself (SPEC S5).
+    pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
+        self.settings.skip_auto_headers.push(name);
+        self
+    }
+
+    /// HTTP/1.1, or HTTP/1.0 with its keep-alive asked for (SPEC S8). Others
+    /// are an error at the verb.
+    pub fn version(mut self, version: Version) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// TLS settings of this request instead of the connector's (SPEC Q15).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &super::tls::TlsConfig) -> Self {
+        self.tls = Some(tls.source());
+        self
+    }
+
+    /// Sends the request and blocks until the response head is there, redirects
+    /// followed.
+    ///
+    /// ```no_run
+    /// use miohttp::Kind;
+    ///
+    /// match miohttp::Session::new().get("http://example.com/").send() {
+    ///     Ok(response) => println!("{}", response.status()),
+    ///     Err(error) if error.kind() == Kind::Dns => eprintln!("no such host: {error:#}"),
+    ///     Err(error) => eprintln!("{error:#}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Any [`Kind`](crate::Kind) but those of bodies.
+    pub fn send(self) -> Result<Response, Error> {
+        wait_on(&mut self.begin()?)
+    }
+
+    /// Sends the request and returns at once. It makes progress by itself,
+    /// redirects included, whether or not anybody waits.
+    pub fn start_send(self) -> Pending<Response> {
+        match self.begin() {
+            Ok(send) => Pending::new(send),
+            Err(error) => Pending::failed(error),
+        }
+    }
+
+    /// The one constructor of both verbs.
+    fn begin(self) -> Result<Send, Error> {
+        self.session.usable()?;
+        let url = self.url?;
+        if let Some(mistake) = self.mistake {
+            return Err(mistake.with_url(&url));
+        }
+        if !matches!(self.settings.version, Version::HTTP_11 | Version::HTTP_10) {
+            let message = format!("{:?} cannot be spoken", self.settings.version);
+            return Err(Error::invalid_request(message).with_url(&url));
+        }
+        let mut request = Request {
+            method: self.method,
+            url,
+            fields: self.fields,
+            body: self.body,
+            auth: self.auth,
+        };
+        request
+            .take_userinfo()
+            .map_err(|error| error.with_url(&request.url))?;
+        // S4: a name the request brings replaces the session's, repeats and all.
+        let own: Vec<HeaderName> = request
+            .fields
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
+        for (name, value) in self.session.fields().iter() {
+            if !own.contains(name) {
+                request.fields.append(name.clone(), value.clone());
+            }
+        }
+        // A0: the session's come last, and yield to any other.
+        if request.auth.is_none() && !request.fields.contains(&AUTHORIZATION) {
+            request.auth = self.session.auth().cloned();
+        }
+
+        let connector = self.session.connector().clone();
+        let (auto_decompress, error_for_status) = (
+            self.settings.auto_decompress,
+            self.settings.error_for_status,
+        );
+        let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
+        let cookies = self.session.cookies().clone();
+        let (sender, receiver) = slot();
+        let call = Call::new(request, self.settings, tls, cookies, Instant::now(), sender);
+        let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
+        let id = ExchangeId::next();
+        connector.submit(Command::Start(id, exchange))?;
+        Ok(Send::new(
+            receiver,
+            connector,
+            id,
+            auto_decompress,
+            error_for_status,
+        ))
+    }
+
+    fn mistaken(mut self, mistake: Error) -> Self {
+        self.mistake.get_or_insert(mistake);
+        self
+    }
+}
+
+/// With the feature `async`: awaiting a request sends it.
+#[cfg(feature = "async")]
+impl IntoFuture for RequestBuilder {
+    type Output = Result<Response, Error>;
+    type IntoFuture = Pending<Response>;
+
+    fn into_future(self) -> Pending<Response> {
+        self.start_send()
+    }
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("method", &self.method)
+            .field(
+                "url",
+                &self
+                    .url
+                    .as_ref()
+                    .ok()
+                    .map(without_credentials)
+                    .map(String::from),
+            )
+            .finish_non_exhaustive()
+    }
+}

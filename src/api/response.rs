@@ -1,0 +1,428 @@
+//! What came back.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+use url::Url;
+
+use super::body::Body;
+use super::bytes::{Collect, to_text};
+use super::pending::{CancelHandle, Operation, Pending, wait_on};
+use super::reader::BodyReader;
+use super::send::{StatusError, is_error};
+use crate::error::{Error, Phase};
+use crate::head::{Hop, ResponseHead};
+
+/// A response: its head, and its body as far as it has come.
+///
+/// The body goes on arriving while nobody reads, up to twice the
+/// [`read_buffer`](crate::SessionBuilder::read_buffer), then waits. It is read
+/// once: whole by [`bytes`](Response::bytes), [`text`](Response::text) or
+/// [`json`](Response::json), or piece by piece by [`chunk`](Response::chunk) or
+/// [`into_reader`](Response::into_reader). Dropping a response reads a short
+/// rest away, so that its connection can serve again, and closes it otherwise.
+///
+/// ```no_run
+/// let response = miohttp::Session::new().get("http://example.com/").send()?;
+/// println!("{} {}", response.status(), response.url());
+/// if let Some(kind) = response.headers().get("content-type") {
+///     println!("{kind:?}");
+/// }
+/// let text = response.text()?;
+/// # drop(text);
+/// # Ok::<(), miohttp::Error>(())
+/// ```
+pub struct Response {
+    head: ResponseHead,
+    headers: OnceLock<HeaderMap>,
+    body: BodyPlace,
+    method: Method,
+    url: Url,
+    history: Vec<Hop>,
+    peer: Option<SocketAddr>,
+    reused: bool,
+    attempts: u32,
+}
+
+/// Where the body is: here, or with a `start_chunk` that has not ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always here, and a box would cost each response an allocation"
+)]
+enum BodyPlace {
+    Here(Body),
+    Lent(Arc<Mutex<Option<Body>>>),
+}
+
+impl Response {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which names each")]
+    pub(super) fn new(
+        head: ResponseHead,
+        body: Body,
+        method: Method,
+        url: Url,
+        history: Vec<Hop>,
+        peer: Option<SocketAddr>,
+        reused: bool,
+        attempts: u32,
+    ) -> Self {
+        Self {
+            head,
+            headers: OnceLock::new(),
+            body: BodyPlace::Here(body),
+            method,
+            url,
+            history,
+            peer,
+            reused,
+            attempts,
+        }
+    }
+
+    /// The status code (SPEC R1).
+    pub fn status(&self) -> StatusCode {
+        self.head.status()
+    }
+
+    /// Whether the status is below 400 (SPEC R10).
+    pub fn is_ok(&self) -> bool {
+        !is_error(self)
+    }
+
+    /// The reason phrase as the server sent it, possibly empty; what is not
+    /// UTF-8 in it is replaced (SPEC R1).
+    pub fn reason(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.head.reason())
+    }
+
+    /// The version the server answered in (SPEC R1).
+    pub fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The method of the last hop (SPEC R2).
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL of the last hop, with its fragment and without credentials
+    /// (SPEC R2, D11).
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The header fields as a case-insensitive multimap, as they were received
+    /// (SPEC R3). Built on the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.get_or_init(|| self.head.to_map())
+    }
+
+    /// Names and values of the header fields exactly as they arrived, in order
+    /// (SPEC R3).
+    pub fn raw_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.head.raw_fields()
+    }
+
+    /// The announced length of the body on the wire, if there is one and it is
+    /// a number (SPEC R6). A decoded body is usually longer.
+    pub fn content_length(&self) -> Option<u64> {
+        let value = std::str::from_utf8(self.head.first("content-length")?).ok()?;
+        value.trim().parse().ok()
+    }
+
+    /// The redirects that led here, oldest first (SPEC R7).
+    pub fn history(&self) -> &[Hop] {
+        &self.history
+    }
+
+    /// The address that answered (SPEC R9).
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the connection had served an earlier request.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// How often a request was sent: once a hop, and once more for each stale
+    /// connection that was made good (SPEC Y1).
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// This response, or an error if its status is 400 or above (SPEC R22).
+    /// The error keeps the head and up to 64 KiB of the body, which are waited
+    /// for.
+    ///
+    /// # Errors
+    /// [`Kind::Status`](crate::Kind::Status).
+    pub fn error_for_status(self) -> Result<Self, Error> {
+        if !is_error(&self) {
+            return Ok(self);
+        }
+        Err(wait_on(&mut StatusError::new(self))?)
+    }
+
+    /// The whole body, decoded. Blocks until it is there (SPEC R20).
+    ///
+    /// # Errors
+    /// The body breaks off or is damaged ([`Kind::Payload`](crate::Kind::Payload)),
+    /// a limit passes, or it is larger than the 256 MiB kept in memory
+    /// ([`Kind::Limit`](crate::Kind::Limit), SPEC R40).
+    pub fn bytes(self) -> Result<Bytes, Error> {
+        wait_on(&mut self.collect(Ok)?)
+    }
+
+    /// As [`bytes`](Response::bytes), without blocking.
+    pub fn start_bytes(self) -> Pending<Bytes> {
+        pending(self.collect(Ok))
+    }
+
+    /// The whole body as text: UTF-8, with U+FFFD for what is not (SPEC R21, J1).
+    ///
+    /// # Errors
+    /// As [`bytes`](Response::bytes); and [`Kind::Decode`](crate::Kind::Decode)
+    /// if the server declares another charset.
+    pub fn text(self) -> Result<String, Error> {
+        wait_on(&mut self.collect_text()?)
+    }
+
+    /// As [`text`](Response::text), without blocking.
+    pub fn start_text(self) -> Pending<String> {
+        pending(self.collect_text())
+    }
+
+    /// The whole body as JSON (SPEC R23, J2). The content type is not looked at.
+    ///
+    /// # Errors
+    /// As [`bytes`](Response::bytes); and [`Kind::Decode`](crate::Kind::Decode)
+    /// if the body is not JSON or not a `T`.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned + 'static>(self) -> Result<T, Error> {
+        wait_on(&mut self.collect(|bytes| super::bytes::to_json(&bytes))?)
+    }
+
+    /// As [`json`](Response::json), without blocking.
+    #[cfg(feature = "json")]
+    pub fn start_json<T: serde::de::DeserializeOwned + 'static>(self) -> Pending<T> {
+        pending(self.collect(|bytes| super::bytes::to_json(&bytes)))
+    }
+
+    /// The next piece of the body as it comes, decoded; `None` at its end.
+    /// Blocks until there is one (SPEC R31).
+    ///
+    /// ```no_run
+    /// let mut response = miohttp::Session::new().get("http://example.com/").send()?;
+    /// let mut length = 0;
+    /// while let Some(chunk) = response.chunk()? {
+    ///     length += chunk.len();
+    /// }
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The body breaks off or is damaged, or a limit passes; and
+    /// [`Kind::InvalidRequest`](crate::Kind::InvalidRequest) while a
+    /// [`start_chunk`](Response::start_chunk) has not ended.
+    pub fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        struct Here<'a>(&'a mut Body);
+
+        impl Operation<Option<Bytes>> for Here<'_> {
+            fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+                self.0.poll_chunk(cx)
+            }
+
+            fn target(&self) -> CancelHandle {
+                self.0.cancel_handle()
+            }
+        }
+
+        wait_on(&mut Here(self.body()?))
+    }
+
+    /// As [`chunk`](Response::chunk), without blocking. One at a time.
+    pub fn start_chunk(&mut self) -> Pending<Option<Bytes>> {
+        if let Err(error) = self.body() {
+            return Pending::failed(error);
+        }
+        let home = Arc::new(Mutex::new(None));
+        match std::mem::replace(&mut self.body, BodyPlace::Lent(home.clone())) {
+            BodyPlace::Here(body) => Pending::new(LentChunk {
+                body: Some(body),
+                home,
+            }),
+            // `body()` has just seen to it that it is here.
+            BodyPlace::Lent(_) => Pending::failed(lent()),
+        }
+    }
+
+    /// The body as `Read` and `BufRead`, decoded. Errors come as
+    /// [`std::io::Error`] with this crate's [`Error`] inside.
+    ///
+    /// ```no_run
+    /// use std::io::BufRead;
+    ///
+    /// let response = miohttp::Session::new().get("http://example.com/log").send()?;
+    /// for line in response.into_reader().lines() {
+    ///     println!("{}", line?);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_reader(self) -> BodyReader {
+        BodyReader::new(self.into_body())
+    }
+
+    /// Writes the body to `writer` and gives its decoded length (SPEC R27).
+    ///
+    /// # Errors
+    /// As [`chunk`](Response::chunk); and [`Kind::Io`](crate::Kind::Io) for
+    /// what the writer fails with.
+    pub fn copy_to(mut self, writer: &mut (impl std::io::Write + ?Sized)) -> Result<u64, Error> {
+        let mut length = 0;
+        while let Some(chunk) = self.chunk()? {
+            writer.write_all(&chunk).map_err(|error| {
+                Error::new(
+                    crate::Kind::Io,
+                    "the body cannot be written where it should go",
+                )
+                .with_phase(Phase::Body)
+                .with_url(&self.url)
+                .with_source(error)
+            })?;
+            length += chunk.len() as u64;
+        }
+        Ok(length)
+    }
+
+    /// The trailer fields, once the body was read to its end; empty before.
+    pub fn trailers(&self) -> HeaderMap {
+        match &self.body {
+            BodyPlace::Here(body) => body.trailers().to_map(),
+            BodyPlace::Lent(_) => HeaderMap::new(),
+        }
+    }
+
+    /// A handle with which any thread can break off the body while this one
+    /// reads it.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        match &self.body {
+            BodyPlace::Here(body) => body.cancel_handle(),
+            BodyPlace::Lent(_) => CancelHandle::nothing(),
+        }
+    }
+
+    pub(super) fn head(&self) -> &ResponseHead {
+        &self.head
+    }
+
+    /// The declared charset of a text (SPEC R5).
+    fn charset(&self) -> Option<String> {
+        let value = String::from_utf8_lossy(self.head.first("content-type")?).into_owned();
+        value
+            .split(';')
+            .skip(1)
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
+    }
+
+    fn collect<T>(
+        self,
+        convert: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Collect<T>, Error> {
+        Ok(Collect::new(self.into_body()?, convert))
+    }
+
+    fn collect_text(self) -> Result<Collect<String>, Error> {
+        let charset = self.charset();
+        self.collect(move |bytes| to_text(&bytes, charset.as_deref()))
+    }
+
+    /// The body, which a response has unless a `start_chunk` still holds it.
+    pub(super) fn body(&mut self) -> Result<&mut Body, Error> {
+        let returned = match &self.body {
+            BodyPlace::Here(_) => None,
+            BodyPlace::Lent(home) => lock(home).take(),
+        };
+        if let Some(body) = returned {
+            self.body = BodyPlace::Here(body);
+        }
+        match &mut self.body {
+            BodyPlace::Here(body) => Ok(body),
+            BodyPlace::Lent(_) => Err(lent().with_url(&self.url)),
+        }
+    }
+
+    fn into_body(mut self) -> Result<Body, Error> {
+        self.body()?;
+        match self.body {
+            BodyPlace::Here(body) => Ok(body),
+            BodyPlace::Lent(_) => Err(lent()),
+        }
+    }
+}
+
+fn pending<T: 'static>(collect: Result<Collect<T>, Error>) -> Pending<T> {
+    match collect {
+        Ok(collect) => Pending::new(collect),
+        Err(error) => Pending::failed(error),
+    }
+}
+
+fn lent() -> Error {
+    Error::invalid_request("a started chunk of this body has not ended yet")
+}
+
+fn lock(home: &Mutex<Option<Body>>) -> std::sync::MutexGuard<'_, Option<Body>> {
+    // Nothing panics while it is held.
+    home.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A chunk being waited for; the body goes home when it ends or is dropped.
+struct LentChunk {
+    body: Option<Body>,
+    home: Arc<Mutex<Option<Body>>>,
+}
+
+impl Operation<Option<Bytes>> for LentChunk {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(Err(Error::internal("the chunk was taken already")));
+        };
+        let polled = body.poll_chunk(cx);
+        if polled.is_ready() {
+            *lock(&self.home) = self.body.take();
+        }
+        polled
+    }
+
+    fn target(&self) -> CancelHandle {
+        match &self.body {
+            Some(body) => body.cancel_handle(),
+            None => CancelHandle::nothing(),
+        }
+    }
+}
+
+impl Drop for LentChunk {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            *lock(&self.home) = Some(body);
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
+    }
+}

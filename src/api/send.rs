@@ -1,0 +1,191 @@
+//! A request on its way: the operation behind `send` and `start_send`.
+
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use super::body::Body;
+use super::connector::Connector;
+use super::pending::{CancelHandle, Operation};
+use super::response::Response;
+use crate::call::{Answer, reason};
+use crate::error::{Error, ErrorResponse, Kind};
+use crate::handoff::slot::SlotReceiver;
+use crate::job::{Cancel, Command, ExchangeId};
+
+/// SPEC R22: what an error keeps of a body.
+const ERROR_BODY: usize = 64 * 1024;
+
+pub(crate) struct Send {
+    state: State,
+    connector: Connector,
+    id: ExchangeId,
+    auto_decompress: bool,
+    error_for_status: bool,
+}
+
+enum State {
+    Waiting(SlotReceiver<Result<Answer, Error>>),
+    /// The answer is an error; the start of its body goes into it.
+    Failing(Box<StatusError>),
+    Done,
+}
+
+impl Send {
+    pub(crate) fn new(
+        receiver: SlotReceiver<Result<Answer, Error>>,
+        connector: Connector,
+        id: ExchangeId,
+        auto_decompress: bool,
+        error_for_status: bool,
+    ) -> Self {
+        Self {
+            state: State::Waiting(receiver),
+            connector,
+            id,
+            auto_decompress,
+            error_for_status,
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) -> Poll<Result<Response, Error>> {
+        let mut body = Body::new(
+            answer.reply.body,
+            answer.url.clone(),
+            self.id,
+            self.connector.clone(),
+        );
+        if self.auto_decompress {
+            body.decode(&answer.reply.head);
+        }
+        let response = Response::new(
+            answer.reply.head,
+            body,
+            answer.method,
+            answer.url,
+            answer.history,
+            answer.reply.peer,
+            answer.reply.reused,
+            answer.attempts,
+        );
+        if self.error_for_status && is_error(&response) {
+            self.state = State::Failing(Box::new(StatusError::new(response)));
+            return Poll::Pending;
+        }
+        self.state = State::Done;
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Operation<Response> for Send {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        loop {
+            match &mut self.state {
+                State::Waiting(receiver) => {
+                    let answer = match receiver.poll(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Some(Ok(answer))) => answer,
+                        Poll::Ready(Some(Err(error))) => {
+                            self.state = State::Done;
+                            return Poll::Ready(Err(error));
+                        }
+                        Poll::Ready(None) => {
+                            self.state = State::Done;
+                            return Poll::Ready(Err(self.connector.ended()));
+                        }
+                    };
+                    if let Poll::Ready(result) = self.answered(answer) {
+                        return Poll::Ready(result);
+                    }
+                }
+                State::Failing(error) => {
+                    let Poll::Ready(error) = error.poll(cx) else {
+                        return Poll::Pending;
+                    };
+                    self.state = State::Done;
+                    return Poll::Ready(Err(error));
+                }
+                State::Done => {
+                    return Poll::Ready(Err(Error::internal("the response was taken already")));
+                }
+            }
+        }
+    }
+
+    fn target(&self) -> CancelHandle {
+        CancelHandle::new(self.connector.downgrade(), self.id)
+    }
+}
+
+impl Drop for Send {
+    fn drop(&mut self) {
+        // A response in the slot cancels itself; this is for all before.
+        if let State::Waiting(_) = self.state {
+            self.connector.tell(Command::Cancel(self.id, Cancel::Abort));
+        }
+    }
+}
+
+pub(super) fn is_error(response: &Response) -> bool {
+    response.status().as_u16() >= 400
+}
+
+/// A response on its way to becoming an error (SPEC R22).
+pub(super) struct StatusError {
+    response: Response,
+    body: BytesMut,
+}
+
+impl StatusError {
+    pub(super) fn new(response: Response) -> Self {
+        Self {
+            response,
+            body: BytesMut::new(),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        // Whatever ends the body, the status is the news.
+        while self.body.len() < ERROR_BODY {
+            let Ok(body) = self.response.body() else {
+                break;
+            };
+            match body.poll_chunk(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Some(chunk))) => {
+                    let room = ERROR_BODY - self.body.len();
+                    self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Poll::Ready(Ok(None) | Err(_)) => break,
+            }
+        }
+        Poll::Ready(self.error())
+    }
+
+    fn error(&mut self) -> Error {
+        let response = &self.response;
+        let status = response.status();
+        let reason = reason(response.head());
+        let message = format!("the server answered {} {reason}", status.as_u16());
+        Error::new(Kind::Status, message.trim_end().to_owned())
+            .with_url(response.url())
+            .with_peer(response.remote_addr())
+            .with_response(ErrorResponse {
+                status,
+                reason,
+                headers: response.headers().clone(),
+                body: std::mem::take(&mut self.body).freeze(),
+                history: response.history().to_vec(),
+            })
+    }
+}
+
+impl Operation<Error> for StatusError {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Error, Error>> {
+        Self::poll(self, cx).map(Ok)
+    }
+
+    fn target(&self) -> CancelHandle {
+        self.response.cancel_handle()
+    }
+}

@@ -1,0 +1,362 @@
+//! A [`Session`]: defaults, a cookie jar and a connector, shared by requests.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+
+use super::connector::Connector;
+use super::request::RequestBuilder;
+use super::url::IntoUrl;
+use crate::call::{Auth, Cookies, RedirectPolicy, Settings, Timeouts};
+#[cfg(feature = "cookies")]
+use crate::cookie::CookieJar;
+use crate::error::Error;
+use crate::head::Fields;
+
+/// A client: makes requests with shared defaults, cookies and connections.
+///
+/// Cheap to clone, all clones are the same session; `Send` and `Sync`, for any
+/// number of threads at once. Works on any thread, inside async code too (where
+/// the blocking verbs block that thread).
+///
+/// ```no_run
+/// use miohttp::Session;
+///
+/// let session = Session::new();
+/// let text = session.get("http://example.com/").send()?.text()?;
+/// println!("{text}");
+/// # Ok::<(), miohttp::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connector: Connector,
+    /// Whether closing the session closes the connector (SPEC S13).
+    owns_connector: bool,
+    closed: AtomicBool,
+    settings: Settings,
+    /// S4.
+    fields: Fields,
+    /// S6.
+    auth: Option<Auth>,
+    cookies: Cookies,
+    /// The first mistake made while building; every verb reports it.
+    mistake: Option<Error>,
+}
+
+impl Session {
+    /// A session with the defaults of [`SessionBuilder`] and a connector of its own.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets out to build one.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder::default()
+    }
+
+    /// A GET request.
+    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// A HEAD request. Redirects are not followed unless
+    /// [`redirects`](RequestBuilder::redirects) says so (SPEC Q8).
+    pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+            .redirects(RedirectPolicy::None)
+    }
+
+    /// A POST request.
+    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A PATCH request.
+    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// An OPTIONS request.
+    pub fn options(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::OPTIONS, url)
+    }
+
+    /// A request with any method.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        RequestBuilder::new(self.clone(), method, url.into_url())
+    }
+
+    /// Ends the session: later requests fail with
+    /// [`Kind::Closed`](crate::Kind::Closed). Its own connector is closed with
+    /// it, one it was given stays open (SPEC S13, S33). Waits for the reactor
+    /// thread to end. Idempotent.
+    pub fn close(&self) {
+        self.inner.closed.store(true, Ordering::Release);
+        if self.inner.owns_connector {
+            self.inner.connector.close();
+        }
+    }
+
+    /// Whether the session or its connector is closed (SPEC S30).
+    pub fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::Acquire) || self.inner.connector.is_closed()
+    }
+
+    /// The connector (SPEC S31).
+    pub fn connector(&self) -> &Connector {
+        &self.inner.connector
+    }
+
+    /// The cookie jar, unless the session keeps none (SPEC S31).
+    #[cfg(feature = "cookies")]
+    pub fn cookie_jar(&self) -> Option<&CookieJar> {
+        self.inner.cookies.0.as_ref()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.inner.fields
+    }
+
+    pub(super) fn auth(&self) -> Option<&Auth> {
+        self.inner.auth.as_ref()
+    }
+
+    pub(super) fn cookies(&self) -> &Cookies {
+        &self.inner.cookies
+    }
+
+    /// # Errors
+    /// The session was built with a mistake, or is closed.
+    pub(super) fn usable(&self) -> Result<(), Error> {
+        match &self.inner.mistake {
+            Some(mistake) => Err(mistake.clone()),
+            None if self.is_closed() => Err(Error::closed()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("connector", &self.inner.connector)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Session`]. Setters never fail: a header that cannot be sent
+/// is an error of every request made with the session.
+///
+/// | setting | default |
+/// |---|---|
+/// | `connector` | one of its own |
+/// | `timeouts` | total 300 s, sock_connect 30 s |
+/// | `redirects` | at most 10 |
+/// | `auto_decompress` | true |
+/// | `error_for_status` | false |
+/// | `retry_stale` | true |
+/// | `read_buffer` | 256 KiB |
+/// | `max_header_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
+/// | cookies | kept in a jar of its own |
+#[derive(Debug, Default)]
+#[must_use]
+pub struct SessionBuilder {
+    connector: Option<Connector>,
+    settings: Settings,
+    fields: Fields,
+    auth: Option<Auth>,
+    mistake: Option<Error>,
+    #[cfg(feature = "cookies")]
+    jar: JarChoice,
+}
+
+#[cfg(feature = "cookies")]
+#[derive(Debug, Default)]
+enum JarChoice {
+    #[default]
+    Own,
+    Given(CookieJar),
+    None,
+}
+
+impl SessionBuilder {
+    /// Shares a connector (SPEC S1). Closing the session then leaves it open.
+    pub fn connector(mut self, connector: Connector) -> Self {
+        self.connector = Some(connector);
+        self
+    }
+
+    /// A header of every request that has none of that name. Repeats add up
+    /// (SPEC S4).
+    pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => self.fields.append(name, value),
+            _ => {
+                let mistake =
+                    Error::invalid_request("a default header has an invalid name or value");
+                self.mistake.get_or_insert(mistake);
+            }
+        }
+        self
+    }
+
+    /// Headers of every request that has none of that name (SPEC S4).
+    pub fn default_headers(mut self, headers: &HeaderMap) -> Self {
+        for (name, value) in headers {
+            self.fields.append(name.clone(), value.clone());
+        }
+        self
+    }
+
+    /// Never adds this header by itself (SPEC S5). `Host`, `Content-Length` and
+    /// `Cookie` cannot be skipped.
+    pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
+        self.settings.skip_auto_headers.push(name);
+        self
+    }
+
+    /// Credentials of every request that brings none (SPEC S6).
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Time limits (SPEC S10, S11).
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// The limit of a whole request, 300 s by default; zero or `None` is none
+    /// (SPEC T1).
+    pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
+        self.settings.timeouts = self.settings.timeouts.total(total);
+        self
+    }
+
+    /// Which redirects are followed (SPEC Q8).
+    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
+        self.settings.redirects = policy;
+        self
+    }
+
+    /// Whether `Content-Encoding` is asked for and decoded (SPEC S14).
+    pub fn auto_decompress(mut self, decompress: bool) -> Self {
+        self.settings.auto_decompress = decompress;
+        self
+    }
+
+    /// Whether a status of 400 or above is an error (SPEC S12, R22).
+    pub fn error_for_status(mut self, error: bool) -> Self {
+        self.settings.error_for_status = error;
+        self
+    }
+
+    /// Whether a request that a stale connection swallowed is sent again where
+    /// that is safe (SPEC Y1).
+    pub fn retry_stale(mut self, retry: bool) -> Self {
+        self.settings.retry_stale = retry;
+        self
+    }
+
+    /// How much of a body is read ahead of its reader; reading pauses above
+    /// twice that (SPEC S20).
+    pub fn read_buffer(mut self, bytes: usize) -> Self {
+        self.settings.read_buffer = bytes.max(1);
+        self
+    }
+
+    /// The longest status line that is accepted, in bytes (SPEC S21).
+    pub fn max_header_line(mut self, bytes: usize) -> Self {
+        self.settings.max_line = bytes;
+        self
+    }
+
+    /// The longest header field that is accepted, in bytes (SPEC S21).
+    pub fn max_header_field(mut self, bytes: usize) -> Self {
+        self.settings.max_field = bytes;
+        self
+    }
+
+    /// The most header fields that are accepted (SPEC S21).
+    pub fn max_header_count(mut self, fields: usize) -> Self {
+        self.settings.max_fields = fields;
+        self
+    }
+
+    /// Keeps cookies in this jar, which others may share (SPEC S9).
+    #[cfg(feature = "cookies")]
+    pub fn cookie_jar(mut self, jar: CookieJar) -> Self {
+        self.jar = JarChoice::Given(jar);
+        self
+    }
+
+    /// Keeps no cookies (SPEC S9, K12).
+    #[cfg(feature = "cookies")]
+    pub fn no_cookies(mut self) -> Self {
+        self.jar = JarChoice::None;
+        self
+    }
+
+    /// The session. Nothing starts before its first request.
+    pub fn build(self) -> Session {
+        let owns_connector = self.connector.is_none();
+        let connector = self.connector.unwrap_or_default();
+        #[cfg(feature = "cookies")]
+        let cookies = Cookies(match self.jar {
+            JarChoice::Own => Some(CookieJar::new()),
+            JarChoice::Given(jar) => Some(jar),
+            JarChoice::None => None,
+        });
+        #[cfg(not(feature = "cookies"))]
+        let cookies = Cookies;
+        let settings = Settings {
+            force_close: connector.force_close(),
+            ..self.settings
+        };
+        Session {
+            inner: Arc::new(Inner {
+                connector,
+                owns_connector,
+                closed: AtomicBool::new(false),
+                settings,
+                fields: self.fields,
+                auth: self.auth,
+                cookies,
+                mistake: self.mistake,
+            }),
+        }
+    }
+}

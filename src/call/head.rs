@@ -1,0 +1,336 @@
+//! The head of one hop: the caller's fields, then what is added to them
+//! (SPEC §2.3).
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+    EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{Method, Version};
+use url::{Position, Url};
+
+use super::Request;
+use super::settings::Settings;
+use crate::coding::Decoder;
+use crate::error::Error;
+use crate::head::{BodyLength, Fields, RequestHead};
+
+const AGENT: &str = concat!("miohttp/", env!("CARGO_PKG_VERSION"));
+
+/// # Errors
+/// The request contradicts itself (SPEC H5, Q7, Q10).
+pub(super) fn build(
+    request: &Request,
+    settings: &Settings,
+    cookie: Option<HeaderValue>,
+) -> Result<RequestHead, Error> {
+    if request.method == Method::CONNECT {
+        return Err(Error::invalid_request(
+            "CONNECT is not a request to an origin",
+        ));
+    }
+    let own = &request.fields;
+    let mut fields = Fields::with_capacity(own.len() + 8);
+    // Host stands first, as RFC 9110 §7.2 recommends.
+    match own.first(&HOST) {
+        Some(host) => fields.append(HOST, host.clone()),
+        None => fields.append(HOST, host(&request.url)?),
+    }
+    for (name, value) in own.iter() {
+        // Cookie is written below, merged with the jar's.
+        if *name != HOST && *name != COOKIE {
+            fields.append(name.clone(), value.clone());
+        }
+    }
+
+    let mut auto = |name: HeaderName, value: HeaderValue| {
+        if !own.contains(&name) && !settings.skips(&name) {
+            fields.append(name, value);
+        }
+    };
+    auto(ACCEPT, HeaderValue::from_static("*/*"));
+    let codings = Decoder::accept_encoding();
+    if settings.auto_decompress && !codings.is_empty() {
+        auto(ACCEPT_ENCODING, HeaderValue::from_static(codings));
+    }
+    auto(USER_AGENT, HeaderValue::from_static(AGENT));
+    if let Some(content_type) = request.body.as_ref().and_then(|body| body.content_type) {
+        auto(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if let Some(cookie) = cookie {
+        fields.append(COOKIE, cookie);
+    }
+    if let Some(value) = authorization(request)? {
+        fields.append(AUTHORIZATION, value);
+    }
+    if let Some(value) = connection(settings)
+        && !own.contains(&CONNECTION)
+        && !settings.skips(&CONNECTION)
+    {
+        fields.append(CONNECTION, HeaderValue::from_static(value));
+    }
+    let body = framing(request, settings, &mut fields)?;
+    let expect_continue = body != BodyLength::Empty
+        && body != BodyLength::Known(0)
+        && own
+            .first(&EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    Ok(RequestHead {
+        method: request.method.clone(),
+        target: Bytes::copy_from_slice(
+            request.url[Position::BeforePath..Position::AfterQuery].as_bytes(),
+        ),
+        version: settings.version,
+        fields,
+        body,
+        expect_continue,
+    })
+}
+
+/// SPEC H1: the port only where it is not the scheme's own.
+fn host(url: &Url) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .map_err(|error| Error::invalid_request("the host cannot be sent").with_source(error))
+}
+
+/// SPEC Q7: credentials are not given twice.
+fn authorization(request: &Request) -> Result<Option<HeaderValue>, Error> {
+    let Some(auth) = &request.auth else {
+        return Ok(None);
+    };
+    if request.fields.contains(&AUTHORIZATION) {
+        return Err(Error::invalid_request(
+            "credentials are given twice: as auth or in the URL, and as an Authorization header",
+        ));
+    }
+    auth.header().map(Some)
+}
+
+/// SPEC H7.
+fn connection(settings: &Settings) -> Option<&'static str> {
+    match (settings.version, settings.force_close) {
+        (Version::HTTP_10, false) => Some("keep-alive"),
+        (Version::HTTP_10, true) => None,
+        (_, true) => Some("close"),
+        (_, false) => None,
+    }
+}
+
+/// SPEC H5, Q10: how the body is framed, and the field that says so.
+fn framing(
+    request: &Request,
+    settings: &Settings,
+    fields: &mut Fields,
+) -> Result<BodyLength, Error> {
+    let length = request.body.as_ref().map(|body| body.bytes.len() as u64);
+    // Which of two values counts is read differently by different servers
+    // (RFC 9112 §11.2), so a second one is never sent, the same or not.
+    for framing in [TRANSFER_ENCODING, CONTENT_LENGTH] {
+        if fields.iter().filter(|(name, _)| **name == framing).count() > 1 {
+            let message = format!("the header {framing} is given twice");
+            return Err(Error::invalid_request(message));
+        }
+    }
+    if let Some(coding) = fields.first(&TRANSFER_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Error::invalid_request(
+                "the only Transfer-Encoding that can be sent is chunked",
+            ));
+        }
+        if fields.contains(&CONTENT_LENGTH) {
+            return Err(Error::invalid_request(
+                "a request has either Content-Length or Transfer-Encoding",
+            ));
+        }
+        if settings.version == Version::HTTP_10 {
+            return Err(Error::invalid_request("HTTP/1.0 has no Transfer-Encoding"));
+        }
+        return Ok(BodyLength::Chunked);
+    }
+    if let Some(explicit) = fields.first(&CONTENT_LENGTH) {
+        let digits = explicit.as_bytes();
+        let value = explicit
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok());
+        let Some(value) = value.filter(|_| digits.iter().all(u8::is_ascii_digit)) else {
+            return Err(Error::invalid_request("Content-Length is not a number"));
+        };
+        if value != length.unwrap_or(0) {
+            return Err(Error::invalid_request(
+                "Content-Length does not fit the body",
+            ));
+        }
+        return Ok(match length {
+            Some(length) => BodyLength::Known(length),
+            None => BodyLength::Empty,
+        });
+    }
+    let announces = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    match length {
+        Some(length) if length > 0 || announces => {
+            fields.append(CONTENT_LENGTH, HeaderValue::from(length));
+            Ok(BodyLength::Known(length))
+        }
+        None if announces => {
+            fields.append(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            Ok(BodyLength::Empty)
+        }
+        _ => Ok(BodyLength::Empty),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::call::{Auth, RequestBody};
+
+    fn request(method: Method, url: &str) -> Request {
+        Request {
+            method,
+            url: Url::parse(url).unwrap(),
+            fields: Fields::default(),
+            body: None,
+            auth: None,
+        }
+    }
+
+    fn lines(request: &Request, settings: &Settings) -> Result<Vec<String>, Error> {
+        let head = build(request, settings, None)?;
+        let target = String::from_utf8(head.target.to_vec()).unwrap();
+        let mut lines = vec![format!("{} {target}", head.method)];
+        lines.extend(
+            head.fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())),
+        );
+        Ok(lines)
+    }
+
+    #[test]
+    fn a_plain_get_has_the_automatic_fields_and_no_more() {
+        // SPEC H1 to H5, H10
+        let lines = lines(
+            &request(Method::GET, "http://h.test:8080/a?b=c#d"),
+            &Settings::default(),
+        )
+        .unwrap();
+        assert_eq!(lines[0], "GET /a?b=c");
+        assert_eq!(lines[1], "host: h.test:8080");
+        assert_eq!(lines[2], "accept: */*");
+        assert!(
+            !lines
+                .iter()
+                .any(|l| l.starts_with("content-") || l.starts_with("connection"))
+        );
+        assert!(lines.contains(&format!("user-agent: {AGENT}")));
+    }
+
+    #[test]
+    fn the_default_port_is_left_out_and_ipv6_is_bracketed() {
+        // SPEC H1
+        let of = |url| lines(&request(Method::GET, url), &Settings::default()).unwrap()[1].clone();
+        assert_eq!(of("http://h.test:80/"), "host: h.test");
+        assert_eq!(of("https://h.test:443/"), "host: h.test");
+        assert_eq!(of("https://[::1]:8443/"), "host: [::1]:8443");
+        assert_eq!(of("http://user:secret@h.test/"), "host: h.test");
+    }
+
+    #[test]
+    fn explicit_fields_win_and_skipped_ones_stay_out() {
+        // SPEC S4, S5
+        let mut request = request(Method::GET, "http://h.test/");
+        request
+            .fields
+            .append(HOST, HeaderValue::from_static("other"));
+        request
+            .fields
+            .append(USER_AGENT, HeaderValue::from_static("me"));
+        let settings = Settings {
+            skip_auto_headers: vec![ACCEPT],
+            ..Settings::default()
+        };
+        let lines = lines(&request, &settings).unwrap();
+        assert!(lines.contains(&"host: other".into()) && lines.contains(&"user-agent: me".into()));
+        assert_eq!(lines.iter().filter(|l| l.starts_with("host")).count(), 1);
+        assert!(!lines.iter().any(|l| l.starts_with("accept:")));
+    }
+
+    #[test]
+    fn lengths_are_announced_where_a_body_is_expected() {
+        // SPEC H5
+        for (method, body, want) in [
+            (Method::GET, None, None),
+            (Method::POST, None, Some("content-length: 0")),
+            (Method::PUT, Some(""), Some("content-length: 0")),
+            (Method::DELETE, None, None),
+            (Method::DELETE, Some("xy"), Some("content-length: 2")),
+            (Method::GET, Some("xyz"), Some("content-length: 3")),
+        ] {
+            let mut request = request(method.clone(), "http://h.test/");
+            request.body = body.map(|text| RequestBody {
+                bytes: Bytes::from_static(text.as_bytes()),
+                content_type: None,
+            });
+            let lines = lines(&request, &Settings::default()).unwrap();
+            let got = lines.iter().find(|l| l.starts_with("content-length"));
+            assert_eq!(got.map(String::as_str), want, "{method} {body:?}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_the_callers_errors() {
+        // SPEC H5, Q7, Q10
+        let cases: [(&[(HeaderName, &'static str)], &str); 8] = [
+            (&[(CONTENT_LENGTH, "5")], "http://h.test/"),
+            (&[(CONTENT_LENGTH, "+0")], "http://h.test/"),
+            (&[(CONTENT_LENGTH, "")], "http://h.test/"),
+            (&[(TRANSFER_ENCODING, "gzip")], "http://h.test/"),
+            (
+                &[(TRANSFER_ENCODING, "chunked"), (CONTENT_LENGTH, "0")],
+                "http://h.test/",
+            ),
+            (
+                &[(CONTENT_LENGTH, "0"), (CONTENT_LENGTH, "9")],
+                "http://h.test/",
+            ),
+            (
+                &[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "x")],
+                "http://h.test/",
+            ),
+            (&[(AUTHORIZATION, "x")], "http://h.test/"),
+        ];
+        for (fields, url) in cases {
+            let mut request = request(Method::POST, url);
+            let gives_auth = fields.iter().any(|(name, _)| *name == AUTHORIZATION);
+            request.auth = gives_auth.then(|| Auth::basic("u", "p"));
+            for (name, value) in fields {
+                request
+                    .fields
+                    .append(name.clone(), HeaderValue::from_static(value));
+            }
+            let error = lines(&request, &Settings::default()).unwrap_err();
+            assert!(error.is_request(), "{fields:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn connection_says_what_the_version_does_not() {
+        // SPEC H7
+        for (version, force_close, want) in [
+            (Version::HTTP_11, false, None),
+            (Version::HTTP_11, true, Some("connection: close")),
+            (Version::HTTP_10, false, Some("connection: keep-alive")),
+            (Version::HTTP_10, true, None),
+        ] {
+            let settings = Settings {
+                version,
+                force_close,
+                ..Settings::default()
+            };
+            let lines = lines(&request(Method::GET, "http://h.test/"), &settings).unwrap();
+            let got = lines.iter().find(|l| l.starts_with("connection"));
+            assert_eq!(got.map(String::as_str), want);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! One logical request: a state machine over hops, not sockets.
+//!
+//! A [`Call`] turns what the caller asked for into an [`Exchange`], takes the
+//! outcome and decides: deliver it, follow a redirect, or send once more what
+//! a stale connection swallowed. It is pure: whoever holds it can drive it,
+//! so it travels with its exchange and the reactor drives it while nobody
+//! waits.
+
+mod auth;
+mod cookies;
+mod head;
+mod redirect;
+mod settings;
+mod tls;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Method;
+use url::{Host, Url};
+
+pub use self::auth::Auth;
+pub(crate) use self::cookies::Cookies;
+pub use self::redirect::RedirectPolicy;
+#[cfg(fuzzing)]
+pub(crate) use self::redirect::target as redirect_target;
+pub(crate) use self::settings::Settings;
+pub use self::settings::Timeouts;
+pub(crate) use self::tls::TlsSource;
+use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
+use crate::handoff::slot::SlotSender;
+use crate::head::{Fields, Hop, ResponseHead};
+use crate::job::{Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply};
+use redirect::Decision;
+
+/// How often a request is sent again that never reached its stale connection.
+const MAX_UNSENT: u32 = 3;
+
+/// What the caller asked for, as it stands at the current hop. The URL holds no
+/// credentials: see [`Request::take_userinfo`].
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// The caller's fields over the session's; automatic ones come later.
+    pub(crate) fields: Fields,
+    pub(crate) body: Option<RequestBody>,
+    pub(crate) auth: Option<Auth>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RequestBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) content_type: Option<&'static str>,
+}
+
+pub(crate) struct Call {
+    request: Request,
+    settings: Settings,
+    tls: TlsSource,
+    cookies: Cookies,
+    history: Vec<Hop>,
+    /// Sent so far, first attempts included.
+    attempts: u32,
+    /// A stale connection has been made good once; not twice (SPEC Y1).
+    retried: bool,
+    unsent: u32,
+    deadline: Option<(Instant, Duration)>,
+    slot: SlotSender<Result<Answer, Error>>,
+}
+
+/// A delivered response and what the call knows of its way.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) method: Method,
+    /// With the fragment, without credentials.
+    pub(crate) url: Url,
+    pub(crate) history: Vec<Hop>,
+    pub(crate) attempts: u32,
+}
+
+impl Request {
+    /// Moves credentials from the URL to where credentials are kept (SPEC A0).
+    ///
+    /// # Errors
+    /// There are others already (SPEC Q7).
+    pub(crate) fn take_userinfo(&mut self) -> Result<(), Error> {
+        let Some(auth) = Auth::from_url(&self.url) else {
+            return Ok(());
+        };
+        self.url = without_credentials(&self.url);
+        if self.auth.is_some() {
+            let message = "credentials are given twice: as auth and in the URL";
+            return Err(Error::invalid_request(message));
+        }
+        self.auth = Some(auth);
+        Ok(())
+    }
+}
+
+impl Call {
+    /// A call that fills `slot`. `now` starts the total limit.
+    pub(crate) fn new(
+        request: Request,
+        settings: Settings,
+        tls: TlsSource,
+        cookies: Cookies,
+        now: Instant,
+        slot: SlotSender<Result<Answer, Error>>,
+    ) -> Self {
+        let deadline = settings
+            .timeouts
+            .total
+            .and_then(|total| Some((now.checked_add(total)?, total)));
+        Self {
+            request,
+            settings,
+            tls,
+            cookies,
+            history: Vec::new(),
+            attempts: 0,
+            retried: false,
+            unsent: 0,
+            deadline,
+            slot,
+        }
+    }
+
+    /// The exchange of the current hop.
+    ///
+    /// # Errors
+    /// The request cannot be sent; the call is answered by the caller then.
+    pub(crate) fn into_exchange(mut self: Box<Self>) -> Result<Box<Exchange>, (Box<Self>, Error)> {
+        let (key, head, upload) = match self.prepare() {
+            Ok(parts) => parts,
+            Err(error) => {
+                let error = error.with_url(&self.request.url);
+                return Err((self, error));
+            }
+        };
+        self.attempts += 1;
+        let settings = &self.settings;
+        let limits = ExchangeLimits {
+            total: self.deadline,
+            connect: settings.timeouts.connect,
+            sock_connect: settings.timeouts.sock_connect,
+            sock_read: settings.timeouts.sock_read,
+            expect_continue: settings.expect_continue,
+            max_line: settings.max_line,
+            max_field: settings.max_field,
+            max_fields: settings.max_fields,
+            read_until_eof: true,
+            pipe: settings.pipe_budget(),
+        };
+        Ok(Box::new(Exchange {
+            key,
+            head,
+            upload,
+            limits,
+            advance: self,
+        }))
+    }
+
+    fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Bytes), Error> {
+        let key = self.pool_key()?;
+        let cookie = self.cookies.header(&self.request);
+        let head = head::build(&self.request, &self.settings, cookie)?;
+        let upload = self.request.body.as_ref().map(|body| body.bytes.clone());
+        Ok((key, head, upload.unwrap_or_default()))
+    }
+
+    fn pool_key(&self) -> Result<PoolKey, Error> {
+        let url = &self.request.url;
+        let tls = match url.scheme() {
+            "http" => None,
+            "https" => Some(self.tls.client()?),
+            other => {
+                let message = format!("the scheme {other:?} is neither http nor https");
+                return Err(Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request));
+            }
+        };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let key = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => PoolKey::new(name, port, tls),
+            Some(Host::Ipv4(address)) => PoolKey::new(&address.to_string(), port, tls),
+            Some(Host::Ipv6(address)) => PoolKey::new(&address.to_string(), port, tls),
+            _ => {
+                let error = Error::new(Kind::InvalidUrl, "the URL has no host");
+                return Err(error.with_phase(Phase::Request));
+            }
+        };
+        Ok(key)
+    }
+
+    fn replied(mut self: Box<Self>, reply: Reply) -> Next {
+        self.cookies.store(&self.request.url, &reply.head);
+        match redirect::decide(
+            &self.request,
+            &self.settings.redirects,
+            &self.history,
+            &reply.head,
+        ) {
+            Decision::Deliver => self.deliver(reply),
+            Decision::Follow(next) => {
+                self.history.push(Hop {
+                    status: reply.head.status(),
+                    url: self.request.url.clone(),
+                    headers: reply.head.to_map(),
+                });
+                self.request = *next;
+                self.again()
+            }
+            Decision::Refuse(error) => {
+                let response = ErrorResponse {
+                    status: reply.head.status(),
+                    reason: reason(&reply.head),
+                    headers: reply.head.to_map(),
+                    body: Bytes::new(),
+                    history: std::mem::take(&mut self.history),
+                };
+                self.answer(Err(error.with_response(response).with_peer(reply.peer)))
+            }
+        }
+    }
+
+    fn failed(mut self: Box<Self>, failure: Failure) -> Next {
+        if self.may_send_again(failure.progress) && !is_final(&failure.error) {
+            return self.again();
+        }
+        self.answer(Err(failure.error))
+    }
+
+    /// SPEC Y1: what a reused connection swallowed may be sent again where no
+    /// byte of it went out, or where doing it twice is the same as once.
+    fn may_send_again(&mut self, progress: Progress) -> bool {
+        if !self.settings.retry_stale {
+            return false;
+        }
+        match progress {
+            Progress::Unsent => {
+                self.unsent += 1;
+                self.unsent <= MAX_UNSENT
+            }
+            Progress::Unanswered => {
+                let first = !self.retried && is_idempotent(&self.request.method);
+                self.retried |= first;
+                first
+            }
+            Progress::Unconnected | Progress::Begun => false,
+        }
+    }
+
+    fn again(self: Box<Self>) -> Next {
+        match self.into_exchange() {
+            Ok(exchange) => Next::Again(exchange),
+            Err((call, error)) => call.answer(Err(error)),
+        }
+    }
+
+    fn deliver(mut self: Box<Self>, reply: Reply) -> Next {
+        let answer = Answer {
+            reply,
+            method: self.request.method.clone(),
+            url: self.request.url.clone(),
+            history: std::mem::take(&mut self.history),
+            attempts: self.attempts,
+        };
+        self.answer(Ok(answer))
+    }
+
+    fn answer(self: Box<Self>, result: Result<Answer, Error>) -> Next {
+        let result = result.map_err(|error| error.with_url(&self.request.url));
+        // The caller may have gone; then nobody misses the answer, and a body
+        // in it cancels itself when it is dropped.
+        let _ = self.slot.fill(result);
+        Next::Deliver
+    }
+}
+
+impl Advance for Call {
+    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>) -> Next {
+        match outcome {
+            Ok(reply) => self.replied(reply),
+            Err(failure) => self.failed(failure),
+        }
+    }
+}
+
+/// The reason phrase as text.
+pub(crate) fn reason(head: &ResponseHead) -> String {
+    String::from_utf8_lossy(head.reason()).into_owned()
+}
+
+/// Errors no second attempt can mend.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Cancelled | Kind::Closed | Kind::Timeout | Kind::Internal | Kind::InvalidRequest
+    )
+}
+
+/// RFC 9110 §9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}

@@ -1,0 +1,356 @@
+//! Redirects (SPEC §3, RFC 9110 §15.4): whether to follow, and as what.
+
+use http::header::{
+    AUTHORIZATION, COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+};
+use http::{Method, StatusCode};
+use url::Url;
+
+use super::{Auth, Request};
+use crate::error::{Error, Kind, Phase, without_credentials};
+use crate::head::{Hop, ResponseHead};
+
+/// Which redirects are followed (SPEC D14).
+///
+/// ```
+/// use miohttp::{RedirectPolicy, Session};
+///
+/// let session = Session::builder().redirects(RedirectPolicy::Limit(3)).build();
+/// let request = session.get("http://example.com/").redirects(RedirectPolicy::None);
+/// # drop(request);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedirectPolicy {
+    /// None: a redirect is a response like any other.
+    None,
+    /// This many; one more is an error of kind
+    /// [`TooManyRedirects`](crate::Kind::TooManyRedirects) that carries the
+    /// last status and the history (SPEC D5). The default is 10.
+    Limit(u32),
+}
+
+impl Default for RedirectPolicy {
+    fn default() -> Self {
+        Self::Limit(10)
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Decision {
+    Deliver,
+    Follow(Box<Request>),
+    Refuse(Error),
+}
+
+pub(super) fn decide(
+    request: &Request,
+    policy: &RedirectPolicy,
+    history: &[Hop],
+    head: &ResponseHead,
+) -> Decision {
+    let limit = match policy {
+        RedirectPolicy::None => return Decision::Deliver,
+        RedirectPolicy::Limit(limit) => *limit,
+    };
+    if !is_redirect(head.status()) {
+        return Decision::Deliver;
+    }
+    // D4: without a target the response itself is the answer.
+    let Some(location) = head.first("location").or_else(|| head.first("uri")) else {
+        return Decision::Deliver;
+    };
+    if history.len() as u64 >= u64::from(limit) {
+        let message = format!("more than {limit} redirects");
+        let error = Error::new(Kind::TooManyRedirects, message).with_phase(Phase::Redirect);
+        return Decision::Refuse(error);
+    }
+    match target(&request.url, location) {
+        Ok(url) => Decision::Follow(Box::new(next(request, head.status(), url))),
+        Err(error) => Decision::Refuse(error),
+    }
+}
+
+/// SPEC D1.
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// SPEC D4, D6, D11.
+pub(crate) fn target(base: &Url, location: &[u8]) -> Result<Url, Error> {
+    let bad = |message: String| Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);
+    // Servers send UTF-8 unescaped, and Latin-1; the first is far more common.
+    let text = match std::str::from_utf8(location) {
+        Ok(text) => text.to_owned(),
+        Err(_) => location.iter().copied().map(char::from).collect(),
+    };
+    let mut url = base
+        .join(text.trim())
+        .map_err(|error| bad("the redirect's target is no URL".into()).with_source(error))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(format!(
+            "the redirect's target has the scheme {:?}",
+            url.scheme()
+        )));
+    }
+    if !url.has_host() {
+        return Err(bad("the redirect's target has no host".into()));
+    }
+    if url.fragment().is_none() {
+        // RFC 9110 §10.2.2: the original's fragment is inherited.
+        url.set_fragment(base.fragment());
+    }
+    Ok(url)
+}
+
+/// The next hop's request.
+fn next(request: &Request, status: StatusCode, url: Url) -> Request {
+    let mut next = request.clone();
+    // D2: what browsers do, and RFC 9110 §15.4 allows.
+    let becomes_get = match status.as_u16() {
+        303 => request.method != Method::HEAD,
+        301 | 302 => request.method == Method::POST,
+        _ => false,
+    };
+    if becomes_get {
+        next.method = Method::GET;
+        next.body = None;
+        // D3: nothing may describe a body that is not there.
+        next.fields.retain(|name| !describes_body(name));
+    }
+    if url.origin() != request.url.origin() {
+        // D7: what was meant for one origin stays there.
+        next.auth = None;
+        next.fields.retain(|name| {
+            *name != AUTHORIZATION
+                && *name != COOKIE
+                && *name != PROXY_AUTHORIZATION
+                && *name != HOST
+        });
+    }
+    next.url = url;
+    if let Some(auth) = Auth::from_url(&next.url) {
+        // A0: userinfo in Location replaces what was there.
+        next.auth = Some(auth);
+        next.fields.remove(&AUTHORIZATION);
+        next.url = without_credentials(&next.url);
+    }
+    next
+}
+
+fn describes_body(name: &HeaderName) -> bool {
+    name.as_str().starts_with("content-")
+        || *name == TRANSFER_ENCODING
+        || *name == http::header::EXPECT
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use bytes::Bytes;
+    use http::Version;
+    use http::header::HeaderValue;
+
+    use super::*;
+    use crate::call::RequestBody;
+    use crate::head::{FieldSpan, Fields};
+
+    fn request(method: Method, url: &str) -> Request {
+        let mut fields = Fields::default();
+        for (name, value) in [
+            ("content-type", "text/plain"),
+            ("content-language", "en"),
+            ("cookie", "a=b"),
+            ("host", "h.test"),
+            ("x-own", "1"),
+        ] {
+            let name = HeaderName::from_static(name);
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        Request {
+            method,
+            url: Url::parse(url).unwrap(),
+            fields,
+            body: Some(RequestBody {
+                bytes: Bytes::from_static(b"body"),
+                content_type: None,
+            }),
+            auth: Some(Auth::basic("u", "p")),
+        }
+    }
+
+    fn reply(status: u16, field: &str, value: &[u8]) -> ResponseHead {
+        let mut bytes = field.as_bytes().to_vec();
+        bytes.extend_from_slice(value);
+        let span = FieldSpan {
+            name: (0, field.len() as u32),
+            value: (field.len() as u32, bytes.len() as u32),
+        };
+        ResponseHead::new(
+            Version::HTTP_11,
+            StatusCode::from_u16(status).unwrap(),
+            Bytes::from(bytes),
+            (0, 0),
+            Box::new([span]),
+        )
+    }
+
+    fn follow(request: &Request, status: u16, location: &str) -> Request {
+        let head = reply(status, "Location", location.as_bytes());
+        match decide(request, &RedirectPolicy::default(), &[], &head) {
+            Decision::Follow(next) => *next,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn methods_change_as_browsers_have_it() {
+        // SPEC D2
+        for (status, method, want) in [
+            (303, Method::POST, Method::GET),
+            (303, Method::PUT, Method::GET),
+            (303, Method::HEAD, Method::HEAD),
+            (301, Method::POST, Method::GET),
+            (302, Method::POST, Method::GET),
+            (301, Method::PUT, Method::PUT),
+            (302, Method::DELETE, Method::DELETE),
+            (307, Method::POST, Method::POST),
+            (308, Method::PATCH, Method::PATCH),
+        ] {
+            let next = follow(&request(method.clone(), "http://h.test/"), status, "/x");
+            assert_eq!(next.method, want, "{status} {method}");
+            let keeps = want == method && status != 303;
+            assert_eq!(
+                next.body.is_some(),
+                keeps || want == Method::HEAD,
+                "{status} {method}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rewrite_drops_every_field_about_the_body() {
+        // SPEC D3
+        let next = follow(&request(Method::POST, "http://h.test/"), 303, "/x");
+        let left: Vec<_> = next
+            .fields
+            .iter()
+            .map(|(n, _)| n.as_str().to_owned())
+            .collect();
+        assert_eq!(left, ["cookie", "host", "x-own"]);
+    }
+
+    #[test]
+    fn another_origin_gets_no_secrets() {
+        // SPEC D7
+        for location in ["https://h.test/", "http://other.test/", "http://h.test:81/"] {
+            let next = follow(&request(Method::GET, "http://h.test/"), 302, location);
+            assert!(next.auth.is_none(), "{location}");
+            assert!(
+                !next.fields.contains(&COOKIE) && !next.fields.contains(&HOST),
+                "{location}"
+            );
+        }
+        let same = follow(
+            &request(Method::GET, "http://h.test/"),
+            302,
+            "http://h.test:80/x",
+        );
+        assert!(same.auth.is_some() && same.fields.contains(&COOKIE));
+    }
+
+    #[test]
+    fn userinfo_stays_with_its_origin_and_is_replaced_by_the_targets() {
+        // SPEC A0, D7
+        let from = request(Method::GET, "http://h.test/");
+        let value = |request: &Request| request.auth.as_ref().map(|a| a.header().unwrap());
+        assert_eq!(value(&follow(&from, 302, "/x")), value(&from));
+        assert_eq!(value(&follow(&from, 302, "http://other.test/")), None);
+        for location in ["http://c:d@h.test/", "http://c:d@other.test/"] {
+            let next = follow(&from, 302, location);
+            assert_eq!(value(&next), Auth::basic("c", "d").header().ok());
+            assert_eq!(next.url.username(), "");
+        }
+    }
+
+    #[test]
+    fn targets_are_joined_and_the_fragment_is_inherited() {
+        // SPEC D4, D11
+        let from = request(Method::GET, "http://h.test/a/b?c#frag");
+        for (location, want) in [
+            ("x", "http://h.test/a/x#frag"),
+            ("?q", "http://h.test/a/b?q#frag"),
+            ("//o.test", "http://o.test/#frag"),
+            ("/x#own", "http://h.test/x#own"),
+            ("  /x ", "http://h.test/x#frag"),
+            ("/ü", "http://h.test/%C3%BC#frag"),
+        ] {
+            assert_eq!(
+                follow(&from, 302, location).url.as_str(),
+                want,
+                "{location}"
+            );
+        }
+        let head = reply(302, "URI", b"/via-uri");
+        let decision = decide(&from, &RedirectPolicy::default(), &[], &head);
+        assert!(matches!(decision, Decision::Follow(next) if next.url.path() == "/via-uri"));
+    }
+
+    #[test]
+    fn what_is_no_redirect_is_delivered() {
+        // SPEC D1, D4
+        let from = request(Method::GET, "http://h.test/");
+        for status in [200, 300, 304, 305, 306, 404] {
+            let head = reply(status, "Location", b"/x");
+            let decision = decide(&from, &RedirectPolicy::default(), &[], &head);
+            assert!(matches!(decision, Decision::Deliver), "{status}");
+        }
+        let decision = decide(
+            &from,
+            &RedirectPolicy::default(),
+            &[],
+            &reply(302, "X", b"/x"),
+        );
+        assert!(matches!(decision, Decision::Deliver));
+        let head = reply(302, "Location", b"/x");
+        let decision = decide(&from, &RedirectPolicy::None, &[], &head);
+        assert!(matches!(decision, Decision::Deliver));
+    }
+
+    #[test]
+    fn targets_no_request_can_go_to_are_refused() {
+        // SPEC D6
+        let from = request(Method::GET, "http://h.test/");
+        for location in [
+            "ftp://h.test/",
+            "file:///etc/passwd",
+            "http://",
+            "http://[::1",
+            "data:,x",
+        ] {
+            let head = reply(302, "Location", location.as_bytes());
+            match decide(&from, &RedirectPolicy::default(), &[], &head) {
+                Decision::Refuse(error) => assert_eq!(error.kind(), Kind::BadRedirect),
+                other => panic!("{location}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_of_n_follows_exactly_n() {
+        // SPEC D5
+        let from = request(Method::GET, "http://h.test/");
+        let head = reply(302, "Location", b"/x");
+        let hop = Hop {
+            status: StatusCode::FOUND,
+            url: from.url.clone(),
+            headers: http::HeaderMap::new(),
+        };
+        let history = vec![hop.clone(), hop.clone()];
+        let decision = decide(&from, &RedirectPolicy::Limit(3), &history, &head);
+        assert!(matches!(decision, Decision::Follow(_)));
+        match decide(&from, &RedirectPolicy::Limit(2), &history, &head) {
+            Decision::Refuse(error) => assert_eq!(error.kind(), Kind::TooManyRedirects),
+            other => panic!("{other:?}"),
+        }
+    }
+}

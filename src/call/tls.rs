@@ -1,0 +1,61 @@
+//! Where a call gets its TLS client from: built on first use, then shared, so
+//! that a program that never asks for https never pays for it.
+
+#[cfg(feature = "tls")]
+mod with {
+    use std::sync::{Arc, OnceLock};
+
+    use crate::error::{Error, Kind, Phase};
+    use crate::tls::{Client, ConfigFault, Settings};
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct TlsSource(Arc<Source>);
+
+    #[derive(Debug)]
+    struct Source {
+        settings: Settings,
+        built: OnceLock<Result<Client, ConfigFault>>,
+    }
+
+    impl TlsSource {
+        pub(crate) fn new(settings: Settings) -> Self {
+            Self(Arc::new(Source {
+                settings,
+                built: OnceLock::new(),
+            }))
+        }
+
+        /// # Errors
+        /// The settings make no usable configuration.
+        pub(crate) fn client(&self) -> Result<Client, Error> {
+            let built = self.0.built.get_or_init(|| Client::build(&self.0.settings));
+            match built {
+                Ok(client) => Ok(client.clone()),
+                Err(fault) => Err(Error::new(Kind::Tls, "the TLS configuration is unusable")
+                    .with_phase(Phase::Request)
+                    .with_source(fault.to_string())),
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod without {
+    use crate::error::{Error, Kind, Phase};
+    use crate::tls::Client;
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct TlsSource;
+
+    impl TlsSource {
+        pub(crate) fn client(&self) -> Result<Client, Error> {
+            let message = "https needs the feature `tls`, which this build leaves out";
+            Err(Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request))
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+pub(crate) use with::TlsSource;
+#[cfg(not(feature = "tls"))]
+pub(crate) use without::TlsSource;

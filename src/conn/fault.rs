@@ -1,0 +1,122 @@
+//! What goes wrong on a connection, and its one translation into [`Error`].
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::link::{LinkFault, Stage};
+use super::tls::TlsFault;
+use crate::error::{Error, Kind, Phase, Timeout};
+use crate::job::ExchangeLimits;
+use crate::proto::Fault;
+
+#[derive(Debug)]
+pub(crate) enum ConnFault {
+    Link(LinkFault),
+    Peer(Fault),
+    /// TLS ended without `close_notify` inside a body that only the end delimits.
+    Truncated,
+    Total,
+    SockRead,
+}
+
+impl From<LinkFault> for ConnFault {
+    fn from(fault: LinkFault) -> Self {
+        Self::Link(fault)
+    }
+}
+
+impl From<Fault> for ConnFault {
+    fn from(fault: Fault) -> Self {
+        Self::Peer(fault)
+    }
+}
+
+impl ConnFault {
+    /// The error of an exchange that stood in `phase` when this happened.
+    pub(crate) fn into_error(self, phase: Phase, limits: &ExchangeLimits) -> Error {
+        let in_body = phase == Phase::Body;
+        match self {
+            Self::Total => Error::timed_out(
+                Timeout::Total,
+                limits.total.map(|(_, length)| length),
+                phase,
+            ),
+            Self::SockRead => Error::timed_out(Timeout::SockRead, limits.sock_read, phase),
+            Self::Truncated => Error::new(
+                Kind::Payload,
+                "TLS ended without close_notify inside the body",
+            )
+            .with_phase(Phase::Body),
+            Self::Link(LinkFault::Tls(fault)) => tls_error(fault).with_phase(phase),
+            Self::Link(LinkFault::Io(error)) => {
+                let kind = match error.kind() {
+                    _ if in_body => Kind::Payload,
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof => Kind::Disconnected,
+                    _ => Kind::Io,
+                };
+                let message = match kind {
+                    Kind::Payload => "the body broke off",
+                    Kind::Disconnected => "the server closed the connection",
+                    _ => "the connection failed",
+                };
+                Error::new(kind, message)
+                    .with_phase(phase)
+                    .with_source(error)
+            }
+            Self::Peer(fault) => peer_error(fault, phase),
+        }
+    }
+}
+
+fn peer_error(fault: Fault, phase: Phase) -> Error {
+    let (kind, message) = match &fault {
+        Fault::Disconnected { .. } => (Kind::Disconnected, "the server closed the connection"),
+        Fault::ShortBody { .. } => (Kind::Payload, "the body broke off"),
+        Fault::BadChunk { .. } => (Kind::Payload, "the body's chunked framing is damaged"),
+        Fault::HeadTooLarge { .. } => (Kind::Limit, "the response head is too large"),
+        Fault::TrailerTooLarge { .. } => (Kind::Limit, "the trailers are too large"),
+        Fault::UploadLength { .. } => (
+            Kind::InvalidRequest,
+            "the request body does not have the announced length",
+        ),
+        _ => (Kind::Protocol, "the reply is not valid HTTP"),
+    };
+    let phase = match fault {
+        Fault::UploadLength { .. } => Phase::Send,
+        _ => phase,
+    };
+    Error::new(kind, message)
+        .with_phase(phase)
+        .with_source(fault)
+}
+
+fn tls_error(fault: TlsFault) -> Error {
+    let (kind, message) = if fault.is_certificate() {
+        (
+            Kind::Certificate,
+            "the server's certificate is not acceptable",
+        )
+    } else {
+        (Kind::Tls, "TLS failed")
+    };
+    Error::new(kind, message).with_source(fault)
+}
+
+/// The error of one attempt to connect that failed in `stage`.
+pub(crate) fn connect_error(fault: LinkFault, stage: Stage, peer: SocketAddr) -> Error {
+    let error = match (fault, stage) {
+        (LinkFault::Tls(fault), _) => tls_error(fault).with_phase(Phase::Tls),
+        (LinkFault::Io(error), Stage::Connect) => {
+            Error::new(Kind::Connect, format!("no connection to {peer}"))
+                .with_phase(Phase::Connect)
+                .with_source(error)
+        }
+        (LinkFault::Io(error), _) => Error::new(Kind::Tls, "the connection failed")
+            .with_phase(Phase::Tls)
+            .with_source(error),
+    };
+    error.with_peer(Some(peer))
+}

@@ -1,0 +1,453 @@
+//! The way to the origin: a socket and, for https, a TLS session over it.
+//!
+//! ```text
+//! Connect ──writable──▶ Handshake (https only) ──▶ Open
+//! ```
+//!
+//! Above `Open` everything is plaintext. A link never waits: it says what it
+//! could do and remembers, for edge-triggered drivers, whether the socket may
+//! still be readable or writable.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+
+use super::outgoing::Outgoing;
+use super::tls::{TlsFault, TlsSession};
+use crate::net::{Ready, Stream};
+use crate::tls;
+
+/// How much ciphertext may wait for the socket while more is being encrypted.
+const MAX_CIPHERTEXT: usize = 64 * 1024;
+
+/// Ciphertext read at a time during the handshake.
+const HANDSHAKE_READ: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Link<S> {
+    stream: S,
+    peer: SocketAddr,
+    /// What the handshake will need, until the socket is connected. A session
+    /// takes its server's newest ticket with it, so one made for every attempt
+    /// of a race would waste the tickets of the losers.
+    planned: Option<(Box<str>, tls::Client)>,
+    tls: Option<Box<TlsSession>>,
+    stage: Stage,
+    readable: bool,
+    writable: bool,
+    /// Whether the socket took any byte since [`Link::forget_sent`].
+    sent: bool,
+    /// The socket reported its end. TLS may still hold records of before.
+    ended: bool,
+    /// Writing failed while something was read. What the peer said before that
+    /// goes first; the next write reports it.
+    write_fault: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Connect,
+    Handshake,
+    Open,
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// This many plaintext bytes, never zero.
+    Bytes(usize),
+    /// Nothing now; readiness will tell.
+    Blocked,
+    /// The peer sends no more. `clean` is false for a TLS session that ended
+    /// without `close_notify` (SPEC R41).
+    End { clean: bool },
+}
+
+#[derive(Debug)]
+pub(crate) enum LinkFault {
+    Io(io::Error),
+    Tls(TlsFault),
+}
+
+impl From<io::Error> for LinkFault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<TlsFault> for LinkFault {
+    fn from(fault: TlsFault) -> Self {
+        Self::Tls(fault)
+    }
+}
+
+impl<S: Stream> Link<S> {
+    /// A link over a socket that is connecting.
+    pub(crate) fn new(stream: S, peer: SocketAddr, tls: Option<(&tls::Client, &str)>) -> Self {
+        Self {
+            stream,
+            peer,
+            planned: tls.map(|(client, server_name)| (server_name.into(), client.clone())),
+            tls: None,
+            stage: Stage::Connect,
+            readable: false,
+            writable: false,
+            sent: false,
+            ended: false,
+            write_fault: None,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Notes what the driver has learnt of the socket.
+    pub(crate) fn ready(&mut self, ready: Ready) {
+        self.readable |= ready.readable;
+        self.writable |= ready.writable;
+    }
+
+    /// Goes on towards [`Stage::Open`]; true once there.
+    pub(crate) fn establish(&mut self) -> Result<bool, LinkFault> {
+        loop {
+            match self.stage {
+                Stage::Open => return Ok(true),
+                Stage::Connect => {
+                    if !self.writable && !self.readable {
+                        return Ok(false);
+                    }
+                    if !self.stream.connected()? {
+                        self.writable = false;
+                        self.readable = false;
+                        return Ok(false);
+                    }
+                    self.writable = true;
+                    match self.planned.take() {
+                        None => self.stage = Stage::Open,
+                        Some((server_name, client)) => {
+                            // First, so that a fault is one of the handshake.
+                            self.stage = Stage::Handshake;
+                            self.tls = Some(Box::new(TlsSession::new(&client, &server_name)?));
+                        }
+                    }
+                }
+                Stage::Handshake => {
+                    if !self.handshake()? {
+                        return Ok(false);
+                    }
+                    self.stage = Stage::Open;
+                }
+            }
+        }
+    }
+
+    /// True when the handshake is over; what is left to send of it goes out
+    /// with the first request.
+    fn handshake(&mut self) -> Result<bool, LinkFault> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(true);
+        };
+        // No application data can arrive before the handshake is over and a
+        // request was sent, so this stays empty.
+        let mut plain = BytesMut::new();
+        loop {
+            let processed = tls.process(&mut plain, usize::MAX);
+            // An alert that was queued tells the server why; sending it is a
+            // courtesy, and its own failure is not the news.
+            let flushed = flush(&mut self.stream, tls, &mut self.writable);
+            processed?;
+            flushed?;
+            if !tls.is_handshaking() {
+                return Ok(true);
+            }
+            if !self.readable {
+                return Ok(false);
+            }
+            match fill(&mut self.stream, tls, HANDSHAKE_READ, &mut self.readable)? {
+                Fill::Bytes => {}
+                Fill::Blocked => return Ok(false),
+                Fill::End => tls.eof()?,
+            }
+        }
+    }
+
+    /// Reads plaintext behind what `into` holds, about `room` bytes at most.
+    pub(crate) fn read(&mut self, into: &mut BytesMut, room: usize) -> Result<Read, LinkFault> {
+        let Some(tls) = &mut self.tls else {
+            return read_plain(&mut self.stream, into, room, &mut self.readable);
+        };
+        let before = into.len();
+        let limit = before.saturating_add(room);
+        loop {
+            let processed = tls.process(into, limit);
+            // A KeyUpdate or an alert of ours may want to go out.
+            if let Err(fault) = flush(&mut self.stream, tls, &mut self.writable) {
+                self.writable = false;
+                self.write_fault.get_or_insert(fault);
+            }
+            processed?;
+            if into.len() > before {
+                return Ok(Read::Bytes(into.len() - before));
+            }
+            if tls.peer_closed() {
+                return Ok(Read::End { clean: true });
+            }
+            if self.ended {
+                return Ok(Read::End { clean: false });
+            }
+            if !self.readable {
+                return Ok(Read::Blocked);
+            }
+            match fill(
+                &mut self.stream,
+                tls,
+                room.min(MAX_CIPHERTEXT),
+                &mut self.readable,
+            )? {
+                Fill::Bytes => {}
+                Fill::Blocked => return Ok(Read::Blocked),
+                Fill::End => self.ended = true,
+            }
+        }
+    }
+
+    /// Writes what it can; true when nothing is left to write.
+    pub(crate) fn write(&mut self, out: &mut Outgoing) -> Result<bool, LinkFault> {
+        if let Some(fault) = self.write_fault.take() {
+            return Err(fault.into());
+        }
+        let Some(tls) = &mut self.tls else {
+            while !out.is_empty() && self.writable {
+                let written = out.with_slices(|slices| self.stream.write_vectored(slices));
+                match written {
+                    Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                    Ok(n) => {
+                        self.sent = true;
+                        out.advance(n);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.writable = false;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            return Ok(out.is_empty());
+        };
+        loop {
+            let mut encrypted = 0;
+            while !out.is_empty() {
+                let taken = tls.encrypt(out.front(), MAX_CIPHERTEXT)?;
+                if taken == 0 {
+                    break;
+                }
+                encrypted += taken;
+                out.advance(taken);
+            }
+            let waiting = tls.outgoing().len();
+            let flushed = flush(&mut self.stream, tls, &mut self.writable);
+            self.sent |= tls.outgoing().len() < waiting;
+            flushed?;
+            if out.is_empty() && tls.outgoing().is_empty() {
+                return Ok(true);
+            }
+            // Nothing taken and nothing waiting: no further round would help.
+            if !self.writable || (encrypted == 0 && waiting == 0) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// A write that failed while something was read, reported once.
+    pub(crate) fn take_write_fault(&mut self) -> Option<LinkFault> {
+        self.write_fault.take().map(LinkFault::Io)
+    }
+
+    /// A new exchange begins: nothing of it has been sent.
+    pub(crate) fn forget_sent(&mut self) {
+        self.sent = false;
+    }
+
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Whether anything encrypted still waits for the socket.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| !tls.outgoing().is_empty())
+    }
+
+    /// Whether an idle link still stands: quiet, or, under TLS, with nothing
+    /// but session tickets and key updates to read (SPEC P4). The server may
+    /// yet close it the next moment; this only weeds out what is known dead.
+    pub(crate) fn probe(&mut self) -> bool {
+        self.readable = true;
+        if self.tls.is_none() {
+            let mut byte = [0];
+            return matches!(
+                self.stream.read(&mut byte),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock
+            );
+        }
+        let mut plain = BytesMut::new();
+        matches!(self.read(&mut plain, 1), Ok(Read::Blocked))
+    }
+
+    /// Gives back what an idle link does not need.
+    pub(crate) fn release_buffers(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.release_buffers();
+        }
+    }
+
+    /// Gives up in the middle of an exchange.
+    pub(crate) fn abort(&mut self) {
+        self.stream.abort_on_close();
+    }
+
+    /// Says goodbye, without waiting for an answer or even for room (SPEC S23).
+    pub(crate) fn say_goodbye(&mut self) {
+        if self.stage != Stage::Open {
+            return;
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.queue_close_notify();
+            self.writable = true;
+            // The socket is closed next, whatever comes of this.
+            let _ = flush(&mut self.stream, tls, &mut self.writable);
+        }
+    }
+}
+
+enum Fill {
+    Bytes,
+    Blocked,
+    End,
+}
+
+/// Reads ciphertext into the session.
+fn fill<S: Stream>(
+    stream: &mut S,
+    tls: &mut TlsSession,
+    room: usize,
+    readable: &mut bool,
+) -> Result<Fill, LinkFault> {
+    match stream.read(tls.read_space(room)) {
+        Ok(0) => Ok(Fill::End),
+        Ok(n) => {
+            tls.advance(n);
+            Ok(Fill::Bytes)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            *readable = false;
+            Ok(Fill::Blocked)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the session's ciphertext as far as the socket takes it.
+fn flush<S: Stream>(stream: &mut S, tls: &mut TlsSession, writable: &mut bool) -> io::Result<()> {
+    while *writable && !tls.outgoing().is_empty() {
+        match stream.write_vectored(&[io::IoSlice::new(tls.outgoing())]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => tls.consume_outgoing(n),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => *writable = false,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read_plain<S: Stream>(
+    stream: &mut S,
+    into: &mut BytesMut,
+    room: usize,
+    readable: &mut bool,
+) -> Result<Read, LinkFault> {
+    if !*readable {
+        return Ok(Read::Blocked);
+    }
+    let before = into.len();
+    into.resize(before + room, 0);
+    let read = stream.read(&mut into[before..]);
+    into.truncate(before + *read.as_ref().unwrap_or(&0));
+    match read {
+        Ok(0) => Ok(Read::End { clean: true }),
+        Ok(n) => Ok(Read::Bytes(n)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            *readable = false;
+            Ok(Read::Blocked)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(all(test, feature = "tls", not(loom)))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::net::Token;
+
+    /// Connects when told to, and keeps what is written to it.
+    struct Connecting {
+        connected: bool,
+        written: usize,
+    }
+
+    impl Stream for Connecting {
+        fn abort_on_close(&mut self) {}
+
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            let length = from.iter().map(|slice| slice.len()).sum();
+            self.written += length;
+            Ok(length)
+        }
+
+        fn connected(&mut self) -> io::Result<bool> {
+            Ok(self.connected)
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_never_connects_takes_no_ticket() {
+        // RFC 8446 §C.4: a ticket serves once, and making a session takes it.
+        let stream = Connecting {
+            connected: false,
+            written: 0,
+        };
+        let client = tls::Client::build(&tls::Settings::default()).unwrap();
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
+        let mut link = Link::new(stream, peer, Some((&client, "localhost")));
+        let ready = Ready {
+            token: Token(0),
+            readable: false,
+            writable: true,
+        };
+        link.ready(ready);
+        assert!(!link.establish().unwrap());
+        assert!(link.tls.is_none());
+
+        link.stream().connected = true;
+        link.ready(ready);
+        assert!(!link.establish().unwrap());
+        assert_eq!(link.stage(), Stage::Handshake);
+        assert!(link.tls.is_some() && link.stream().written > 0);
+    }
+}

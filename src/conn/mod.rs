@@ -1,0 +1,367 @@
+//! One connection: a [`Link`] to the origin, the protocol machine over it and
+//! the bytes between them.
+//!
+//! [`Conn::pump`] moves the current exchange as far as it goes without
+//! waiting, hands what arrives to a [`Sink`] and says what it wants next. It
+//! assumes nothing of its driver: the reactor waits for a [`Want`] with epoll,
+//! and anybody who owns a `Conn` could with poll(2). Only a `Want` is to be
+//! waited for: bytes that TLS holds already would never make a socket readable.
+
+mod fault;
+pub(crate) mod link;
+pub(crate) mod outgoing;
+mod timing;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_none.rs"]
+mod tls;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+pub(crate) use fault::{ConnFault, connect_error};
+
+use crate::head::RequestHead;
+use crate::job::{ExchangeLimits, Progress};
+use crate::net::{Stream, Token};
+use crate::proto::h1::{Limits, Machine};
+use crate::proto::{CloseReason, Event, Fault};
+use link::{Link, Read};
+use outgoing::Outgoing;
+use timing::Timing;
+
+/// The first read of a response; most fit.
+const FIRST_READ: usize = 8 * 1024;
+
+/// Reads grow to this while a body keeps filling them.
+const MAX_READ: usize = 256 * 1024;
+
+/// How much one pump may move before others get their turn.
+const TURN: usize = 256 * 1024;
+
+/// Body bytes handed to the link at a time.
+const UPLOAD_PIECE: usize = 256 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Conn<S> {
+    link: Link<S>,
+    machine: Machine,
+    input: BytesMut,
+    out: Outgoing,
+    upload: Bytes,
+    timing: Timing,
+    /// Exchanges carried before the current one.
+    served: u32,
+    received: bool,
+    /// The final head has come. An upload it cut short may be stuck for ever.
+    answered: bool,
+    /// Sending failed. A response may still have arrived before (RFC 9112 §9.5).
+    send_fault: Option<ConnFault>,
+    read_size: usize,
+    token: Token,
+}
+
+/// Takes what arrives.
+pub(crate) trait Sink {
+    fn event(&mut self, event: Event);
+    /// False pauses reading until the next pump.
+    fn has_room(&self) -> bool;
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) deadline: Option<Instant>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pumped {
+    /// Nothing more goes now.
+    Wants(Want),
+    /// More would go, but others wait for their turn.
+    Again,
+    /// The response is complete.
+    Done,
+}
+
+impl<S: Stream> Conn<S> {
+    /// A connection over an open link.
+    pub(crate) fn new(link: Link<S>, token: Token) -> Self {
+        Self {
+            link,
+            machine: Machine::new(Limits::default()),
+            input: BytesMut::new(),
+            out: Outgoing::default(),
+            upload: Bytes::new(),
+            timing: Timing::default(),
+            served: 0,
+            received: false,
+            answered: false,
+            send_fault: None,
+            read_size: FIRST_READ,
+            token,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.link.peer()
+    }
+
+    pub(crate) fn link(&mut self) -> &mut Link<S> {
+        &mut self.link
+    }
+
+    /// Whether an exchange before the current one was carried.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.served > 0
+    }
+
+    /// Takes on an exchange; the next pump sends it.
+    pub(crate) fn assign(
+        &mut self,
+        head: &RequestHead,
+        upload: Bytes,
+        limits: &ExchangeLimits,
+        now: Instant,
+    ) {
+        let head_limits = Limits {
+            max_line: limits.max_line,
+            max_field: limits.max_field,
+            max_fields: limits.max_fields,
+        };
+        self.machine
+            .begin(head, head_limits, limits.read_until_eof, self.out.head());
+        self.upload = upload;
+        self.timing = Timing::new(limits);
+        if self.machine.awaits_continue() {
+            self.timing.await_continue(now);
+        }
+        self.link.forget_sent();
+        self.received = false;
+        self.answered = false;
+        self.send_fault = None;
+        self.read_size = FIRST_READ;
+    }
+
+    /// Goes on with the current exchange as far as it goes.
+    pub(crate) fn pump(&mut self, now: Instant, sink: &mut dyn Sink) -> Result<Pumped, ConnFault> {
+        if self.timing.continue_is_due(now) {
+            // The server does not speak 100-continue; send the body (Q11).
+            self.machine.proceed();
+        }
+        let mut moved = 0;
+        loop {
+            self.send(&mut moved);
+            if self.deliver(sink)? {
+                return Ok(Pumped::Done);
+            }
+            if self.timing.total_is_due(now) {
+                return Err(ConnFault::Total);
+            }
+            if moved >= TURN {
+                return Ok(Pumped::Again);
+            }
+            if !sink.has_room() {
+                // The peer is not the one who is slow: suspend its gap (T4).
+                self.timing.suspend_read();
+                return Ok(Pumped::Wants(self.want(false)));
+            }
+            match self.link.read(&mut self.input, self.read_size)? {
+                Read::Bytes(n) => {
+                    moved += n;
+                    self.received = true;
+                    self.timing.received(now);
+                    if n >= self.read_size {
+                        self.read_size = (self.read_size * 2).min(MAX_READ);
+                    }
+                }
+                Read::End { clean } => return self.ended(clean, sink),
+                Read::Blocked => {
+                    if let Some(fault) = self.link.take_write_fault() {
+                        self.send_fault.get_or_insert(fault.into());
+                    }
+                    if let Some(fault) = self.send_fault.take() {
+                        return Err(fault);
+                    }
+                    if self.machine.wants_body() && self.out.is_empty() {
+                        // 100 Continue came, or room did: go on sending. Each
+                        // time round takes from the upload or ends it.
+                        continue;
+                    }
+                    if self.answered || self.is_sent() {
+                        self.timing.arm_read(now);
+                    }
+                    if self.timing.read_is_due(now) {
+                        return Err(ConnFault::SockRead);
+                    }
+                    return Ok(Pumped::Wants(self.want(true)));
+                }
+            }
+        }
+    }
+
+    /// Feeds and flushes what is to be sent. A fault waits until what the peer
+    /// had to say before has been read.
+    fn send(&mut self, moved: &mut usize) {
+        if self.send_fault.is_some() {
+            return;
+        }
+        loop {
+            if self.machine.wants_body()
+                && self.out.body().is_empty()
+                && let Err(fault) = self.feed()
+            {
+                self.send_fault = Some(fault.into());
+                return;
+            }
+            if self.out.is_empty() && !self.link.has_outgoing() {
+                return;
+            }
+            match self.link.write(&mut self.out) {
+                Ok(true) if self.machine.wants_body() && *moved < TURN => *moved += UPLOAD_PIECE,
+                Ok(_) => return,
+                Err(fault) => {
+                    self.send_fault = Some(fault.into());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands the next piece of the upload to the machine.
+    fn feed(&mut self) -> Result<(), Fault> {
+        let piece = self.upload.split_to(self.upload.len().min(UPLOAD_PIECE));
+        self.machine.send(piece, self.out.body())?;
+        if self.upload.is_empty() {
+            self.machine.finish_send(self.out.body())?;
+        }
+        self.out.coalesce();
+        Ok(())
+    }
+
+    /// Turns input into events; true when the response is complete.
+    fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, ConnFault> {
+        while sink.has_room() {
+            match self.machine.receive(&mut self.input)? {
+                // What follows is another protocol's: this exchange is over,
+                // and the connection is nobody's to reuse.
+                Some(Event::Upgrade) => return Ok(true),
+                Some(event) => {
+                    self.answered |= matches!(event, Event::Head(_));
+                    sink.event(event);
+                }
+                None => break,
+            }
+        }
+        Ok(self.machine.is_complete())
+    }
+
+    /// The peer sends no more.
+    fn ended(&mut self, clean: bool, sink: &mut dyn Sink) -> Result<Pumped, ConnFault> {
+        if !clean && self.machine.close_reason() == Some(CloseReason::CloseDelimited) {
+            // Anybody on the path can cut TLS short (RFC 9112 §9.8, SPEC R41).
+            return Err(ConnFault::Truncated);
+        }
+        loop {
+            match self.machine.receive_eof(&mut self.input) {
+                Ok(Some(event)) => sink.event(event),
+                Ok(None) => break,
+                Err(fault @ Fault::Disconnected { .. }) => {
+                    // A failed write explains more than the end that followed it.
+                    return Err(self.send_fault.take().unwrap_or(fault.into()));
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        self.machine.force_close(CloseReason::PeerClosing);
+        Ok(Pumped::Done)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.link.has_outgoing()
+    }
+
+    fn want(&self, read: bool) -> Want {
+        Want {
+            read,
+            write: !self.is_flushed(),
+            deadline: self.timing.earliest(),
+        }
+    }
+
+    /// When [`Conn::pump`] has to be called even if nothing became ready.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timing.earliest()
+    }
+
+    /// How far the exchange came, should it fail now (SPEC Y1).
+    pub(crate) fn progress(&self) -> Progress {
+        match (self.served > 0, self.link.has_sent(), self.received) {
+            (true, false, _) => Progress::Unsent,
+            (true, true, false) => Progress::Unanswered,
+            _ => Progress::Begun,
+        }
+    }
+
+    /// Whether the connection can carry another exchange once the rest of this
+    /// response is read, as far as that is known.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.is_sent() && self.machine.close_reason().is_none()
+    }
+
+    /// Whether the request is out and only the response is waited for.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.machine.is_sent() && self.is_flushed()
+    }
+
+    /// Body bytes still to come, where the length is known.
+    pub(crate) fn body_remaining(&self) -> Option<u64> {
+        self.machine.body_remaining()
+    }
+
+    /// After [`Pumped::Done`]: ready for the next exchange, its buffers given
+    /// back; or false, and it must be closed (SPEC P2).
+    pub(crate) fn rest(&mut self) -> bool {
+        if !self.is_flushed() || !self.machine.is_reusable(self.input.len()) {
+            return false;
+        }
+        self.machine.reset();
+        self.served = self.served.saturating_add(1);
+        self.input = BytesMut::new();
+        self.out.clear();
+        self.upload = Bytes::new();
+        self.timing = Timing::default();
+        self.link.release_buffers();
+        true
+    }
+
+    /// Only the rest of the response is of interest now: no gap, no total,
+    /// nothing more to send.
+    pub(crate) fn drain_until(&mut self, until: Instant) {
+        self.timing = Timing::until(until);
+    }
+
+    /// Whether the peer still seems to be there (SPEC P4).
+    pub(crate) fn probe(&mut self) -> bool {
+        self.link.probe()
+    }
+
+    /// Before it is dropped: says goodbye where the protocol has one, or resets
+    /// the connection if a response is still due on it.
+    pub(crate) fn hang_up(&mut self) {
+        if self.machine.is_idle() || self.machine.is_complete() {
+            self.link.say_goodbye();
+        } else {
+            self.link.abort();
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The deadlines of one exchange on its connection.
+
+use std::time::{Duration, Instant};
+
+use crate::job::ExchangeLimits;
+
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    total: Option<Instant>,
+    gap: Option<Duration>,
+    continue_wait: Duration,
+    /// When the peer has been silent for too long; set while that counts.
+    read_at: Option<Instant>,
+    continue_at: Option<Instant>,
+}
+
+impl Timing {
+    pub(crate) fn new(limits: &ExchangeLimits) -> Self {
+        Self {
+            total: limits.total.map(|(at, _)| at),
+            gap: limits.sock_read,
+            continue_wait: limits.expect_continue,
+            read_at: None,
+            continue_at: None,
+        }
+    }
+
+    pub(crate) fn until(total: Instant) -> Self {
+        Self {
+            total: Some(total),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn await_continue(&mut self, now: Instant) {
+        self.continue_at = now.checked_add(self.continue_wait);
+    }
+
+    /// True once, when the wait for `100 Continue` is over.
+    pub(crate) fn continue_is_due(&mut self, now: Instant) -> bool {
+        let due = self.continue_at.is_some_and(|at| at <= now);
+        if due {
+            self.continue_at = None;
+        }
+        due
+    }
+
+    pub(crate) fn total_is_due(&self, now: Instant) -> bool {
+        self.total.is_some_and(|at| at <= now)
+    }
+
+    pub(crate) fn read_is_due(&self, now: Instant) -> bool {
+        self.read_at.is_some_and(|at| at <= now)
+    }
+
+    /// The request is out: the gap counts from now, if it does not already.
+    pub(crate) fn arm_read(&mut self, now: Instant) {
+        if self.read_at.is_none() {
+            self.read_at = self.gap.and_then(|gap| now.checked_add(gap));
+        }
+    }
+
+    /// Bytes came: the gap begins anew, once it is armed.
+    pub(crate) fn received(&mut self, now: Instant) {
+        if self.read_at.is_some() {
+            self.read_at = None;
+            self.arm_read(now);
+        }
+    }
+
+    pub(crate) fn suspend_read(&mut self) {
+        self.read_at = None;
+    }
+
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        [self.total, self.read_at, self.continue_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

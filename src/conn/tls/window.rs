@@ -1,0 +1,143 @@
+//! A byte queue over one allocation: written at the tail, consumed at the front.
+//!
+//! ```text
+//! 0 ────── start ═══ filled ═══ end ─── spare ─── bytes.len()
+//! ```
+//!
+//! The vector's length is the allocation in use and never shrinks between reads, so the
+//! spare part is zeroed once and not again per read. Filled bytes move to the front
+//! only when the tail has run out of room, and never twice without a `consume` between:
+//! that keeps the moving amortised however small the pieces are.
+
+#[derive(Default)]
+pub(super) struct Window {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Window {
+    pub(super) fn filled(&self) -> &[u8] {
+        // The cursors are ours alone and hold start <= end <= bytes.len().
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The first `len` filled bytes, or all of them if there are fewer.
+    pub(super) fn front_mut(&mut self, len: usize) -> &mut [u8] {
+        let end = self.end.min(self.start.saturating_add(len));
+        self.bytes.get_mut(self.start..end).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// All the room behind the filled bytes, at least `len` bytes of it.
+    pub(super) fn spare(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() - self.end < len {
+            if self.start > 0 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            let needed = self.end.saturating_add(len);
+            if self.bytes.len() < needed {
+                self.bytes.resize(needed, 0);
+            }
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Counts `len` bytes of the spare part as filled.
+    pub(super) fn advance(&mut self, len: usize) {
+        debug_assert!(len <= self.bytes.len() - self.end, "advance past the spare");
+        self.end += len.min(self.bytes.len() - self.end);
+    }
+
+    pub(super) fn consume(&mut self, len: usize) {
+        self.start += len.min(self.len());
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Gives back what is not filled; everything, if nothing is.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        } else if self.len() < self.bytes.capacity() {
+            let mut kept = Vec::with_capacity(self.len());
+            kept.extend_from_slice(self.filled());
+            self.end = kept.len();
+            self.start = 0;
+            self.bytes = kept;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(window: &mut Window, data: &[u8]) {
+        window.spare(data.len())[..data.len()].copy_from_slice(data);
+        window.advance(data.len());
+    }
+
+    #[test]
+    fn is_a_queue() {
+        let mut window = Window::default();
+        push(&mut window, b"abcdef");
+        window.consume(2);
+        push(&mut window, b"gh");
+        assert_eq!(window.filled(), b"cdefgh");
+        assert_eq!(window.front_mut(3), b"cde");
+        assert_eq!(window.front_mut(usize::MAX), b"cdefgh");
+        window.consume(100);
+        assert!(window.is_empty());
+        assert_eq!(window.filled(), b"");
+    }
+
+    #[test]
+    fn room_is_reused_before_it_grows() {
+        let mut window = Window::default();
+        push(&mut window, &[1; 64]);
+        let before = window.capacity();
+        for round in 0..200_u8 {
+            window.consume(60);
+            push(&mut window, &[round; 60]);
+        }
+        assert_eq!(window.capacity(), before);
+        assert_eq!(window.len(), 64);
+        assert!(window.filled().ends_with(&[199; 60]));
+    }
+
+    #[test]
+    fn release_keeps_the_filled_bytes_alone() {
+        let mut window = Window::default();
+        push(&mut window, &[7; 5000]);
+        window.consume(4990);
+        window.release();
+        assert_eq!(window.filled(), [7; 10]);
+        assert_eq!(window.capacity(), 10);
+        window.consume(10);
+        window.release();
+        assert_eq!(window.capacity(), 0);
+        push(&mut window, b"again");
+        assert_eq!(window.filled(), b"again");
+    }
+}

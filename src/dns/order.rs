@@ -1,0 +1,158 @@
+//! Which names need no lookup, and in which order addresses are tried. Pure.
+//!
+//! The resolver's own order (RFC 6724, done by getaddrinfo) is kept inside
+//! each family; across families the attempts alternate (RFC 8305, section 4),
+//! so that one broken family costs one attempt's delay and not the sum of all.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{IpFamily, distinct};
+
+/// The order of connection attempts: the family of the first address begins,
+/// then the two alternate one by one until one is used up (SPEC C27; a "First
+/// Address Family Count" of 1). Repeated addresses are dropped.
+pub(crate) fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let addresses = distinct(addresses.iter().copied());
+    let Some(v6_first) = addresses.first().map(IpAddr::is_ipv6) else {
+        return addresses;
+    };
+    let (preferred, other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|address| address.is_ipv6() == v6_first);
+
+    let mut ordered = Vec::with_capacity(addresses.len());
+    let mut other = other.into_iter();
+    for address in preferred {
+        ordered.push(address);
+        ordered.extend(other.next());
+    }
+    ordered.extend(other);
+    ordered
+}
+
+/// The address that `host` spells out, if it is an IP literal: it bypasses
+/// every resolver (SPEC C24). IPv6 may stand in brackets, as in a URL.
+///
+/// Only the plain dotted form of IPv4 counts. Shorthands such as `127.1` or
+/// `0x7f000001` are rewritten by a URL parser before they come here.
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(rest) => {
+            let v6: Ipv6Addr = rest.strip_suffix(']')?.parse().ok()?;
+            Some(v6.into())
+        }
+        None => host.parse().ok(),
+    }
+}
+
+/// Whether `host` is `localhost` or a name under it. Such a name means this
+/// machine and must not be asked of a resolver (RFC 6761, section 6.3): an
+/// answer from the network could point a "local" request anywhere.
+pub(crate) fn local_host(host: &str) -> bool {
+    const NAME: &[u8] = b"localhost";
+    let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    let Some(split) = host.len().checked_sub(NAME.len()) else {
+        return false;
+    };
+    let (above, name) = host.split_at(split);
+    name.eq_ignore_ascii_case(NAME)
+        && (above.is_empty() || (above.len() > 1 && above.ends_with(b".")))
+}
+
+/// The addresses of [`local_host`] names.
+pub(crate) fn loopback(family: IpFamily) -> Vec<IpAddr> {
+    [
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+    ]
+    .into_iter()
+    .filter(|address| family.admits(*address))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(text: &str) -> Vec<IpAddr> {
+        text.split_whitespace()
+            .map(|a| a.parse().unwrap())
+            .collect()
+    }
+
+    /// SPEC C27, RFC 8305 section 4.
+    #[test]
+    fn families_alternate() {
+        for (resolved, tried) in [
+            ("", ""),
+            ("10.0.0.1", "10.0.0.1"),
+            ("::1 ::2 10.0.0.1 10.0.0.2", "::1 10.0.0.1 ::2 10.0.0.2"),
+            ("10.0.0.1 10.0.0.2 ::1 ::2", "10.0.0.1 ::1 10.0.0.2 ::2"),
+            ("::1 ::2 ::3 10.0.0.1", "::1 10.0.0.1 ::2 ::3"),
+            (
+                "::1 10.0.0.1 10.0.0.2 10.0.0.3",
+                "::1 10.0.0.1 10.0.0.2 10.0.0.3",
+            ),
+            ("10.0.0.2 10.0.0.1", "10.0.0.2 10.0.0.1"),
+            ("::1 ::1 10.0.0.1 ::1 10.0.0.1", "::1 10.0.0.1"),
+            ("::1 10.0.0.1 ::2 10.0.0.2", "::1 10.0.0.1 ::2 10.0.0.2"),
+        ] {
+            assert_eq!(interleave(&ips(resolved)), ips(tried), "{resolved}");
+        }
+    }
+
+    /// SPEC C24.
+    #[test]
+    fn literals() {
+        for (host, expected) in [
+            ("127.0.0.1", Some("127.0.0.1")),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("::ffff:1.2.3.4", Some("::ffff:1.2.3.4")),
+            ("[127.0.0.1]", None),
+            ("[::1", None),
+            ("::1]", None),
+            ("[]", None),
+            ("", None),
+            ("127.1", None),
+            ("1.2.3.4.", None),
+            ("fe80::1%eth0", None),
+            ("example.com", None),
+        ] {
+            let expected = expected.map(|e| e.parse::<IpAddr>().unwrap());
+            assert_eq!(literal(host), expected, "{host}");
+        }
+    }
+
+    /// RFC 6761 section 6.3.
+    #[test]
+    fn names_of_this_machine() {
+        for host in [
+            "localhost",
+            "localhost.",
+            "LocalHost",
+            "a.localhost",
+            "a.b.LOCALHOST.",
+        ] {
+            assert!(local_host(host), "{host}");
+        }
+        for host in [
+            "",
+            ".",
+            "localhost..",
+            ".localhost",
+            "notlocalhost",
+            "localhost.com",
+            "localhos",
+            "é.localhosx",
+            "日本localhost",
+        ] {
+            assert!(!local_host(host), "{host}");
+        }
+        assert_eq!(loopback(IpFamily::Any), ips("::1 127.0.0.1"));
+        assert_eq!(loopback(IpFamily::V4), ips("127.0.0.1"));
+        assert_eq!(loopback(IpFamily::V6), ips("::1"));
+    }
+}

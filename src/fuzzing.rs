@@ -1,0 +1,339 @@
+//! The fuzzers' door: what they cannot reach through the public API, as
+//! functions of bytes that panic when a law is broken. Compiled only under
+//! `--cfg fuzzing`, which `cargo fuzz` sets; the targets are in `fuzz/`.
+//!
+//! The laws are those that hold for every input whatever it is: no panic, no
+//! hang, no memory beyond a bound, and the same outcome however a stream of
+//! bytes is cut into reads.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Version};
+use url::{Position, Url};
+
+use crate::call::redirect_target;
+use crate::coding::{CodingFault, Decoder, Limits as CodingLimits};
+use crate::conn::link::{Link, Read};
+use crate::head::{BodyLength, Fields, RequestHead};
+use crate::net::{Ready, Stream, Token};
+use crate::proto::h1::{Limits, Machine};
+use crate::proto::{CloseReason, Event, Fault};
+
+/// A reply to one of several requests, whole and in pieces.
+pub fn response(data: &[u8]) {
+    let Some((&[ask, cut], wire)) = data.split_first_chunk() else {
+        return;
+    };
+    same_however_cut(ask, cut, &[], wire);
+}
+
+/// The body of a chunked reply, whole and in pieces.
+pub fn chunked(data: &[u8]) {
+    let Some((&cut, wire)) = data.split_first() else {
+        return;
+    };
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    same_however_cut(0, cut, head, wire);
+}
+
+fn same_however_cut(ask: u8, cut: u8, head: &[u8], wire: &[u8]) {
+    let whole = read(ask, &[head, wire].concat(), usize::MAX);
+    // Every size of piece from one byte on, the small ones most often.
+    let split = read(ask, &[head, wire].concat(), usize::from(cut).max(1));
+    assert_eq!(whole, split);
+}
+
+/// What became of a reply. Faults are told by their kind alone, for how much of
+/// a foreign reply is shown depends on how much had come.
+#[derive(Debug, PartialEq)]
+struct Story {
+    events: Vec<Event>,
+    fault: Option<std::mem::Discriminant<Fault>>,
+    close: Option<CloseReason>,
+    /// What is left of the input; not told after a fault.
+    left: usize,
+}
+
+fn read(ask: u8, wire: &[u8], piece: usize) -> Story {
+    let mut machine = asked(ask);
+    let mut input = BytesMut::new();
+    let mut events = Vec::new();
+    let mut fault = None;
+    for part in wire.chunks(piece.min(wire.len().max(1))) {
+        input.extend_from_slice(part);
+        if fault.is_none() {
+            fault = drain(&mut events, || machine.receive(&mut input));
+        }
+    }
+    if ask & 0x40 != 0 && fault.is_none() {
+        fault = drain(&mut events, || machine.receive_eof(&mut input));
+    }
+    let complete = events.last() == Some(&Event::End);
+    assert_eq!(machine.is_complete(), complete);
+    assert!(!machine.is_reusable(input.len()) || (complete && input.is_empty()));
+    Story {
+        fault: fault.as_ref().map(std::mem::discriminant),
+        close: machine.close_reason(),
+        left: if fault.is_some() { 0 } else { input.len() },
+        events,
+    }
+}
+
+/// Takes all events, neighbouring pieces of data joined.
+fn drain(
+    events: &mut Vec<Event>,
+    mut next: impl FnMut() -> Result<Option<Event>, Fault>,
+) -> Option<Fault> {
+    loop {
+        match (next(), events.last_mut()) {
+            (Ok(Some(Event::Data(data))), Some(Event::Data(before))) => {
+                *before = [&before[..], &data[..]].concat().into();
+            }
+            (Ok(Some(event)), _) => events.push(event),
+            (Ok(None), _) => return None,
+            (Err(fault), _) => return Some(fault),
+        }
+    }
+}
+
+fn asked(ask: u8) -> Machine {
+    let mut fields = Fields::default();
+    let field = |name, value| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    };
+    let mut body = BodyLength::Empty;
+    let method = match ask & 7 {
+        1 => Method::HEAD,
+        2 => Method::CONNECT,
+        3 => {
+            let (name, value) = field("upgrade", "websocket");
+            fields.append(name, value);
+            Method::GET
+        }
+        4 => {
+            body = BodyLength::Known(5);
+            Method::POST
+        }
+        5 => {
+            let (name, value) = field("connection", "close");
+            fields.append(name, value);
+            Method::GET
+        }
+        _ => Method::GET,
+    };
+    let head = RequestHead {
+        method,
+        target: Bytes::from_static(b"/"),
+        version: Version::HTTP_11,
+        fields,
+        body,
+        expect_continue: ask & 0x20 != 0,
+    };
+    let limits = match ask & 0x10 {
+        0 => Limits::default(),
+        _ => Limits {
+            max_line: 20,
+            max_field: 16,
+            max_fields: 2,
+        },
+    };
+    let mut machine = Machine::new(limits);
+    machine.begin(&head, limits, ask & 8 == 0, &mut Vec::new());
+    machine
+}
+
+/// Content codings: bounded, and the same however the input is cut.
+pub fn coding(data: &[u8]) {
+    let Some((&[name, cut], coded)) = data.split_first_chunk() else {
+        return;
+    };
+    const NAMES: [&[u8]; 6] = [
+        b"gzip",
+        b"deflate",
+        b"gzip, gzip",
+        b"deflate, gzip",
+        b"x-gzip",
+        b"identity, deflate, gzip, deflate",
+    ];
+    let name = NAMES[usize::from(name) % NAMES.len()];
+    let whole = decoded(name, coded, usize::MAX);
+    let split = decoded(name, coded, usize::from(cut).max(1));
+    let by_ratio = |end: &Option<CodingFault>| matches!(end, Some(CodingFault::Ratio { .. }));
+    // How much was received when a limit was passed depends on the pieces.
+    if !by_ratio(&whole.1) && !by_ratio(&split.1) {
+        assert_eq!(whole.0, split.0);
+        assert_eq!(whole.1.is_some(), split.1.is_some());
+    }
+}
+
+fn decoded(name: &[u8], coded: &[u8], piece: usize) -> (Vec<u8>, Option<CodingFault>) {
+    let limits = CodingLimits {
+        max_ratio: 100,
+        ratio_floor: 64 * 1024,
+    };
+    let Ok(Some(mut decoder)) = Decoder::new(std::iter::once(name), limits) else {
+        return (Vec::new(), None);
+    };
+    let mut output = Vec::new();
+    let mut space = [0; 512];
+    let bound = 64 * 1024 + 100 * coded.len() + space.len();
+    for part in coded.chunks(piece.min(coded.len().max(1))) {
+        let mut input = Bytes::copy_from_slice(part);
+        loop {
+            match decoder.decode(&mut input, &mut space) {
+                Ok(0) => break,
+                Ok(n) => output.extend_from_slice(&space[..n]),
+                Err(fault) => return (output, Some(fault)),
+            }
+            assert!(output.len() <= bound, "the ratio limit was passed");
+        }
+        assert!(input.is_empty(), "input was neither taken nor refused");
+    }
+    loop {
+        match decoder.finish(&mut space) {
+            Ok(0) => return (output, None),
+            Ok(n) => output.extend_from_slice(&space[..n]),
+            Err(fault) => return (output, Some(fault)),
+        }
+        assert!(output.len() <= bound, "the ratio limit was passed");
+    }
+}
+
+/// `Set-Cookie` lines from several hosts, and the headers they lead to.
+#[cfg(feature = "cookies")]
+pub fn cookies(data: &[u8]) {
+    use crate::cookie::{Cookie, CookieJar, CookieStore, merge_header};
+
+    let hosts: Vec<Url> = [
+        "https://www.example.com/a/b",
+        "http://example.com/",
+        "http://shop.example.co.uk/a",
+        "http://127.0.0.1/",
+    ]
+    .iter()
+    .filter_map(|url| Url::parse(url).ok())
+    .collect();
+    let jar = CookieJar::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        let Some((&host, line)) = line.split_first() else {
+            continue;
+        };
+        let url = &hosts[usize::from(host) % hosts.len()];
+        if let Some(cookie) = Cookie::parse(line) {
+            let pair = [cookie.name(), b"=", cookie.value()].concat();
+            let harmful = |byte: &u8| *byte == b';' || (*byte < b' ' && *byte != b'\t');
+            assert!(!pair.iter().any(harmful), "{pair:?}");
+        }
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            jar.store(url, &mut std::iter::once(&value));
+        }
+    }
+    assert!(jar.len() <= 3000);
+    for url in &hosts {
+        let cookies = jar.cookies_for(url);
+        let secure = url.scheme() == "https";
+        assert!(cookies.iter().all(|cookie| secure || !cookie.secure()));
+        let header = jar.cookies(url);
+        // A cookie that nothing can be written of, without name and value, is none.
+        assert!(!cookies.is_empty() || header.is_none());
+        let explicit = HeaderValue::from_bytes(data.split(|b| *b < b' ').next().unwrap_or(b""));
+        merge_header(explicit.as_ref().ok(), header.as_ref());
+    }
+}
+
+/// `Location`, against bases of each kind.
+pub fn location(data: &[u8]) {
+    for base in [
+        "http://example.com/a/b?c#d",
+        "https://[::1]:8443/",
+        "http://user:secret@127.0.0.1",
+    ] {
+        let Ok(base) = Url::parse(base) else {
+            continue;
+        };
+        let Ok(url) = redirect_target(&base, data) else {
+            continue;
+        };
+        assert!(matches!(url.scheme(), "http" | "https"));
+        assert!(url.has_host());
+        let target = &url[Position::BeforePath..Position::AfterQuery];
+        assert!(target.starts_with('/'));
+        let ends = |byte: u8| byte <= b' ' || byte == 0x7f;
+        assert!(!target.bytes().any(ends), "{target:?}");
+        // To follow an absolute target is to stay there.
+        match redirect_target(&url, url.as_str().as_bytes()) {
+            Ok(again) => assert_eq!(again, url),
+            Err(error) => panic!("{url} is no target: {error}"),
+        }
+    }
+}
+
+/// Records of anything, into a TLS handshake and past it.
+#[cfg(feature = "tls")]
+pub fn tls(data: &[u8]) {
+    use std::sync::OnceLock;
+
+    use crate::tls::{Client, Settings};
+
+    static CLIENT: OnceLock<Option<Client>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| Client::build(&Settings::default()).ok());
+    let (Some(client), Some((&piece, wire))) = (client, data.split_first()) else {
+        return;
+    };
+    let stream = Script {
+        wire: wire.to_vec(),
+        at: 0,
+        piece: usize::from(piece).max(1),
+    };
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
+    let mut link = Link::new(stream, peer, Some((client, "example.com")));
+    let mut plain = BytesMut::new();
+    // Each time round takes a piece of the script, and it ends.
+    for _ in 0..wire.len() + 4 {
+        link.ready(Ready {
+            token: Token(0),
+            readable: true,
+            writable: true,
+        });
+        match link.establish() {
+            Ok(false) => {}
+            Err(_) => return,
+            Ok(true) => match link.read(&mut plain, 1024) {
+                Ok(Read::End { .. }) | Err(_) => return,
+                Ok(_) => plain.clear(),
+            },
+        }
+    }
+    panic!("the end of the script was not noticed");
+}
+
+/// A socket that reads a script in pieces and swallows what is written.
+struct Script {
+    wire: Vec<u8>,
+    at: usize,
+    piece: usize,
+}
+
+impl Stream for Script {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.wire.get(self.at..).unwrap_or_default();
+        let n = left.len().min(self.piece).min(into.len());
+        into[..n].copy_from_slice(&left[..n]);
+        self.at += n;
+        Ok(n)
+    }
+
+    fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Ok(from.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}

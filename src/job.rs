@@ -1,0 +1,259 @@
+//! What crosses between a caller and the reactor: commands down, replies up.
+//!
+//! An [`Exchange`] is one request and one response on one connection; it knows
+//! no redirects and no cookies. Its [`Advance`] does: the reactor hands it the
+//! outcome and gets back nothing, or another exchange, without knowing what it
+//! is. So a started request follows its redirects while nobody waits for it.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::handoff::pipe::{Budget, PipeReader};
+use crate::head::{Fields, RequestHead, ResponseHead};
+use crate::pool;
+use crate::tls;
+
+/// Names one request for as long as it lives, through all its hops. Chosen by
+/// the caller, so that a cancellation can never come too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ExchangeId(u64);
+
+impl ExchangeId {
+    pub(crate) fn next() -> Self {
+        // Only uniqueness matters, no other memory hangs on the order.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a caller tells the reactor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Start(ExchangeId, Box<Exchange>),
+    /// Something this exchange waits for has come: room in its pipe, a granted connection.
+    Wake(ExchangeId),
+    Cancel(ExchangeId, Cancel),
+    /// A lookup has an answer, or a part of one.
+    Resolved(crate::dns::LookupId, crate::dns::Lookup),
+    Control(Control),
+}
+
+/// How to end an exchange that nobody wants any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancel {
+    /// Read the rest of the body if it is short, so that the connection lives on.
+    Drain,
+    /// Close the connection.
+    Abort,
+}
+
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Forget resolved names: one, or all.
+    ClearDns(Option<(String, u16)>),
+    CloseIdle,
+    /// Fail what is in flight and end the thread.
+    Shutdown,
+}
+
+/// One request and response on one connection.
+pub(crate) struct Exchange {
+    pub(crate) key: PoolKey,
+    pub(crate) head: RequestHead,
+    /// The request body; empty when there is none.
+    pub(crate) upload: Bytes,
+    pub(crate) limits: ExchangeLimits,
+    pub(crate) advance: Box<dyn Advance>,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("key", &self.key)
+            .field("method", &self.head.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The limits one exchange runs under. Durations that are `None` are not limited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExchangeLimits {
+    /// The absolute end of the whole request (T1), with its length for the message.
+    pub(crate) total: Option<(Instant, Duration)>,
+    /// Until the connection is ready (T2).
+    pub(crate) connect: Option<Duration>,
+    /// One attempt to connect (T3).
+    pub(crate) sock_connect: Option<Duration>,
+    /// The gap between received bytes (T4).
+    pub(crate) sock_read: Option<Duration>,
+    /// How long the body waits for `100 Continue` (Q11).
+    pub(crate) expect_continue: Duration,
+    /// Head size limits (S21).
+    pub(crate) max_line: usize,
+    pub(crate) max_field: usize,
+    pub(crate) max_fields: usize,
+    /// Q12: false reads a body with neither length nor chunking as empty.
+    pub(crate) read_until_eof: bool,
+    /// How much of a body is held before reading pauses (S20).
+    pub(crate) pipe: Budget,
+}
+
+/// Takes the outcome of an exchange. Called on the thread that drives it, which
+/// may be the reactor's: no user code, nothing that blocks.
+pub(crate) trait Advance: Send {
+    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>) -> Next;
+}
+
+/// What follows an exchange.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The request is answered; the body, if any, goes on through its pipe.
+    Deliver,
+    /// Another exchange of the same request. The body of this one is unwanted.
+    Again(Box<Exchange>),
+}
+
+/// A response whose head is complete.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: ReplyBody,
+    pub(crate) peer: Option<SocketAddr>,
+    /// Whether the connection had carried an exchange before.
+    pub(crate) reused: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// The body ended in the bytes that had arrived with the head.
+    Whole(Bytes, Fields),
+    /// The rest is still coming.
+    Stream(PipeReader<BodyEnd>),
+}
+
+/// How a streamed body ends: with its trailers, or with an error.
+pub(crate) type BodyEnd = Result<Fields, Error>;
+
+/// An exchange that failed before its head was complete.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) progress: Progress,
+}
+
+/// How far a failed exchange had come, which decides whether it may be sent
+/// again without asking anybody (SPEC Y1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There was no connection.
+    Unconnected,
+    /// A reused connection failed before any byte of the request was written.
+    Unsent,
+    /// A reused connection failed after a write and before any byte of a reply.
+    Unanswered,
+    /// A fresh connection, or a reply had begun.
+    Begun,
+}
+
+/// Everything two requests must agree in to share a connection (SPEC P1).
+/// Hashed once, when made; cloning shares it.
+#[derive(Clone)]
+pub(crate) struct PoolKey(Arc<KeyParts>);
+
+struct KeyParts {
+    endpoint_hash: u64,
+    host: Box<str>,
+    port: u16,
+    tls: Option<tls::Client>,
+}
+
+impl PoolKey {
+    /// `host` is a name or an IP literal as the URL spells it, without brackets.
+    pub(crate) fn new(host: &str, port: u16, tls: Option<tls::Client>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (host, port, tls.is_some()).hash(&mut hasher);
+        Self(Arc::new(KeyParts {
+            endpoint_hash: hasher.finish(),
+            host: host.into(),
+            port,
+            tls,
+        }))
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    pub(crate) fn tls(&self) -> Option<&tls::Client> {
+        self.0.tls.as_ref()
+    }
+
+    fn same_endpoint(&self, other: &Self) -> bool {
+        self.0.endpoint_hash == other.0.endpoint_hash
+            && self.0.port == other.0.port
+            && self.0.tls.is_some() == other.0.tls.is_some()
+            && self.0.host == other.0.host
+    }
+}
+
+impl PartialEq for PoolKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.same_endpoint(other) && self.0.tls == other.0.tls)
+    }
+}
+
+impl Eq for PoolKey {}
+
+impl Hash for PoolKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.endpoint_hash);
+    }
+}
+
+impl fmt::Debug for PoolKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.0.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        write!(f, "{scheme}://{}:{}", self.0.host, self.0.port)
+    }
+}
+
+impl pool::Key for PoolKey {
+    type Host = Endpoint;
+
+    fn host(&self) -> Endpoint {
+        Endpoint(self.clone())
+    }
+}
+
+/// Host, port and scheme: what `limit_per_host` counts by (SPEC C4).
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint(PoolKey);
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_endpoint(&other.0)
+    }
+}
+
+impl Eq for Endpoint {}
+
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.0.endpoint_hash);
+    }
+}

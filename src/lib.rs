@@ -1,0 +1,165 @@
+//! A synchronous-first HTTP/1.1 client.
+//!
+//! Plain blocking calls; thousands of requests in flight from one thread; and,
+//! behind the feature `async`, the same operations as futures that need no
+//! runtime.
+//!
+//! ```no_run
+//! let session = miohttp::Session::new();
+//! let text = session.get("https://example.com/").send()?.text()?;
+//! println!("{text}");
+//! # Ok::<(), miohttp::Error>(())
+//! ```
+//!
+//! # The pieces
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Session`] | defaults, a cookie jar and a connector; make one and keep it |
+//! | [`RequestBuilder`] | one request being put together; [`send`](RequestBuilder::send) makes it |
+//! | [`Response`] | the head, and the body as far as it has come |
+//! | [`Pending`] | an operation that runs by itself; [`wait`](Pending::wait) for it |
+//! | [`Connector`] | the connections, the names and the thread that drives them |
+//! | [`Error`] | the one error: [`kind`](Error::kind), [`phase`](Error::phase), URL, cause |
+//!
+//! Sessions and connectors are handles: cloning is cheap, all clones are the
+//! same, and any number of threads may use them at once.
+//!
+//! # Waiting, and not waiting
+//!
+//! Every blocking verb `x()` has a twin `start_x()` that returns a [`Pending`]
+//! at once; `x()` gives exactly what `start_x().wait()` gives. A started request
+//! makes progress by itself, redirects included. [`wait_all`], [`wait_any`] and
+//! [`as_completed`] wait for many.
+//!
+//! ```no_run
+//! use miohttp::{Session, wait_all};
+//!
+//! let session = Session::new();
+//! let pages = (1..=100).map(|n| session.get(format!("https://example.com/{n}")).start_send());
+//! for response in wait_all(pages) {
+//!     println!("{}", response?.status());
+//! }
+//! # Ok::<(), miohttp::Error>(())
+//! ```
+//!
+//! Dropping a [`Pending`] cancels it. Dropping a [`Response`] lets its connection
+//! serve again if the rest of the body is short, and closes it otherwise. No drop
+//! ever waits.
+//!
+//! # Threads
+//!
+//! A connector starts one thread with its first request, and up to four more
+//! while names are being resolved. Of the caller's code only
+//! [`Waker::wake`](std::task::Waker::wake) and the `log` backend run on the
+//! first; decompression and JSON are done by whoever reads the body. A blocking
+//! call made there, from one of those two, fails with [`Kind::Internal`] instead
+//! of hanging.
+//!
+//! Blocking verbs may be called inside async code too, where they block that
+//! thread as any blocking call does.
+//!
+//! # Limits out of the box
+//!
+//! | what | default | set by |
+//! |---|---|---|
+//! | a whole request, its body included | 300 s | [`Timeouts::total`] |
+//! | one attempt to connect, TLS included | 30 s | [`Timeouts::sock_connect`] |
+//! | connections in use | 100 | [`ConnectorBuilder::limit`] |
+//! | redirects | 10 | [`RedirectPolicy`] |
+//! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | |
+//! | expansion of a compressed body | 1000 times, past the first MiB | |
+//! | a response head | 128 fields of 8190 bytes | [`SessionBuilder::max_header_count`] |
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `tls` | yes | https by rustls, with the ring provider and Mozilla's roots |
+//! | `gzip` | yes | decoding of gzip and deflate |
+//! | `json` | yes | JSON bodies both ways, and any `Serialize` as a query |
+//! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
+//! | `async` | no | requests and [`Pending`] operations as futures |
+//!
+//! References such as "SPEC R20" in these pages name rows of the project's
+//! behavioural specification; its tests cite them too.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    loom,
+    allow(dead_code, reason = "nothing but what the models check is compiled")
+)]
+
+mod handoff;
+mod pool;
+mod sync;
+
+#[cfg(not(loom))]
+mod api;
+#[cfg(all(miohttp_bench, not(loom)))]
+#[doc(hidden)]
+pub mod bench;
+#[cfg(not(loom))]
+mod call;
+#[cfg(not(loom))]
+mod coding;
+#[cfg(not(loom))]
+mod conn;
+#[cfg(all(feature = "cookies", not(loom)))]
+mod cookie;
+#[cfg(not(loom))]
+mod dns;
+#[cfg(not(loom))]
+mod error;
+#[cfg(all(fuzzing, not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(not(loom))]
+mod head;
+#[cfg(not(loom))]
+mod job;
+#[cfg(not(loom))]
+mod net;
+#[cfg(not(loom))]
+mod proto;
+#[cfg(not(loom))]
+mod reactor;
+#[cfg(all(feature = "tls", not(loom)))]
+mod tls;
+#[cfg(all(not(feature = "tls"), not(loom)))]
+#[path = "tls_none.rs"]
+mod tls;
+
+#[cfg(not(loom))]
+pub use self::exports::*;
+
+#[cfg(not(loom))]
+mod exports {
+    pub use bytes::Bytes;
+    pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+    pub use url::Url;
+
+    pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
+    pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
+    pub use crate::api::pending::{CancelHandle, Pending};
+    pub use crate::api::reader::BodyReader;
+    pub use crate::api::request::{Body, RequestBuilder};
+    pub use crate::api::response::Response;
+    pub use crate::api::session::{Session, SessionBuilder};
+    #[cfg(feature = "tls")]
+    pub use crate::api::tls::TlsConfig;
+    pub use crate::api::url::IntoUrl;
+    pub use crate::call::{Auth, RedirectPolicy, Timeouts};
+    #[cfg(feature = "cookies")]
+    pub use crate::cookie::{
+        Cookie, CookieJar, CookieJarBuilder, CookieStore, InvalidCookie, NoCookies, SameSite,
+    };
+    pub use crate::dns::{Answer, IpFamily, Query, Resolve};
+    pub use crate::error::{Error, Kind, Phase, Timeout};
+    pub use crate::head::Hop;
+}
+
+/// Compiles the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

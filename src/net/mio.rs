@@ -1,0 +1,152 @@
+//! The real network, over mio. The only file that knows mio.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::mio::net::TcpStream;
+use ::mio::{Events, Interest, Poll, Waker};
+use socket2::SockRef;
+
+use super::{Net, Ready, Stream, Token};
+use crate::handoff::mailbox::Alarm;
+
+/// Events fetched by one wait. More stay in the kernel for the next.
+const EVENTS: usize = 256;
+
+/// No socket gets this token.
+const WAKER: ::mio::Token = ::mio::Token(usize::MAX);
+
+#[derive(Debug)]
+pub(crate) struct MioNet {
+    poll: Poll,
+    events: Events,
+}
+
+impl MioNet {
+    /// The network, and the alarm that wakes it from other threads.
+    ///
+    /// # Errors
+    /// The system has no descriptor left for the poller or the waker.
+    pub(crate) fn new() -> io::Result<(Self, MioAlarm)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let events = Events::with_capacity(EVENTS);
+        Ok((Self { poll, events }, MioAlarm(waker)))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct MioAlarm(Arc<Waker>);
+
+impl Alarm for MioAlarm {
+    fn ring(&self) {
+        if let Err(error) = self.0.wake() {
+            // An eventfd write fails only when the descriptor is gone, and it
+            // lives as long as this alarm.
+            log::error!("cannot wake the reactor: {error}");
+        }
+    }
+}
+
+impl Net for MioNet {
+    type Stream = MioStream;
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> io::Result<MioStream> {
+        Ok(MioStream(TcpStream::connect(address)?))
+    }
+
+    fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
+        self.poll.registry().register(
+            &mut stream.0,
+            ::mio::Token(token.0),
+            Interest::READABLE | Interest::WRITABLE,
+        )
+    }
+
+    fn deregister(&mut self, stream: &mut MioStream) {
+        // Fails only for a socket that is not registered, which is the aim.
+        let _ = self.poll.registry().deregister(&mut stream.0);
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout.map(round_up)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            if event.token() == WAKER {
+                continue;
+            }
+            // A socket in error is ready for both: the next call tells why.
+            let failed = event.is_error();
+            ready.push(Ready {
+                token: Token(event.token().0),
+                readable: event.is_readable() || event.is_read_closed() || failed,
+                writable: event.is_writable() || event.is_write_closed() || failed,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The kernel's wait counts whole milliseconds and a shorter one would return
+/// before the deadline, then spin until it.
+fn round_up(timeout: Duration) -> Duration {
+    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+#[derive(Debug)]
+pub(crate) struct MioStream(TcpStream);
+
+impl Stream for MioStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        retry(|| self.0.read(into))
+    }
+
+    fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| self.0.write_vectored(from))
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.0.take_error()? {
+            return Err(error);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => {
+                // C29. A socket that cannot have it (none known) works without.
+                let _ = self.0.set_nodelay(true);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) if error.raw_os_error() == Some(EINPROGRESS) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn abort_on_close(&mut self) {
+        // Without it the close is an ordinary one, which is no worse than late.
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// What a connecting socket answers on some systems.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EINPROGRESS: i32 = 115;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const EINPROGRESS: i32 = 36;
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

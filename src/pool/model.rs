@@ -1,0 +1,271 @@
+//! Thousands of random steps, and after each the books are compared with what
+//! the guards in hand say.
+
+use std::time::Duration;
+
+use super::*;
+use crate::handoff::testing::Count;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct ModelKey {
+    host: usize,
+    variant: usize,
+}
+
+impl Key for ModelKey {
+    type Host = usize;
+
+    fn host(&self) -> usize {
+        self.host
+    }
+}
+
+const HOSTS: usize = 3;
+const VARIANTS: usize = 2;
+
+/// xorshift64: seeded, so that a failure can be run again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+}
+
+struct Waiting {
+    ticket: Ticket<ModelKey, u64>,
+    key: ModelKey,
+    woken: Arc<Count>,
+}
+
+/// A pool, and every guard it has given out. Tickets stand in order of arrival.
+struct Model {
+    pool: Arc<Pool<ModelKey, u64>>,
+    random: Random,
+    now: Instant,
+    lent: Vec<Lent<ModelKey, u64>>,
+    permits: Vec<Permit<ModelKey, u64>>,
+    tickets: Vec<Waiting>,
+    /// The names of connections, which are never given twice.
+    dialed: u64,
+    /// Idle stays as the connections noted them; many are stale.
+    noted: Vec<(ModelKey, IdleId)>,
+}
+
+impl Model {
+    fn new(total: usize, per_host: usize, seed: u64) -> Self {
+        Self {
+            pool: Pool::new(Limits { total, per_host }),
+            random: Random(seed),
+            now: Instant::now(),
+            lent: Vec::new(),
+            permits: Vec::new(),
+            tickets: Vec::new(),
+            dialed: 0,
+            noted: Vec::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(12) {
+            0..=3 => self.checkout(),
+            4 | 5 => self.put(),
+            6 => {
+                if let Some(lent) = pick(&mut self.random, &mut self.lent) {
+                    if self.random.below(3) == 0 {
+                        self.permits.push(lent.into_permit());
+                    } else {
+                        lent.discard();
+                    }
+                }
+            }
+            7 | 8 => {
+                if let Some(permit) = pick(&mut self.random, &mut self.permits)
+                    && self.random.below(4) > 0
+                {
+                    self.dialed += 1;
+                    self.lent.push(permit.adopt(self.dialed));
+                }
+            }
+            9 => self.claim(),
+            10 => drop(pick(&mut self.random, &mut self.tickets)),
+            _ => {
+                self.now += Duration::from_secs(self.random.below(3) as u64);
+                drop(self.pool.sweep(self.now));
+                assert!(self.pool.next_expiry().is_none_or(|next| next > self.now));
+            }
+        }
+    }
+
+    fn checkout(&mut self) {
+        let key = ModelKey {
+            host: self.random.below(HOSTS),
+            variant: self.random.below(VARIANTS),
+        };
+        let (woken, waker) = Count::new();
+        match self.pool.checkout(&key, self.now, || waker) {
+            Checkout::Taken(lent) => self.lent.push(lent),
+            Checkout::Dial(permit) => self.permits.push(permit),
+            Checkout::Queued(ticket) => self.tickets.push(Waiting { ticket, key, woken }),
+            Checkout::Closed => panic!("not closed"),
+        }
+    }
+
+    fn put(&mut self) {
+        let Some(lent) = pick(&mut self.random, &mut self.lent) else {
+            return;
+        };
+        let key = *lent.key();
+        let life = Duration::from_secs(1 + self.random.below(15) as u64);
+        let noted = &mut self.noted;
+        lent.put(|id, _| noted.push((key, id)), self.now + life);
+    }
+
+    /// Claims one ticket; a woken one must have been granted something, and
+    /// one that was not must have nothing.
+    fn claim(&mut self) {
+        if self.tickets.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.tickets.len());
+        let Waiting { ticket, key, woken } = self.tickets.remove(at);
+        let was_woken = woken.woken() == 1;
+        match ticket.claim() {
+            Claim::Taken(lent) => {
+                assert!(was_woken && *lent.key() == key);
+                self.lent.push(lent);
+            }
+            Claim::Dial(permit) => {
+                assert!(was_woken && *permit.key() == key);
+                self.permits.push(permit);
+            }
+            Claim::Waiting(ticket) => {
+                assert!(!was_woken);
+                self.tickets.insert(at, Waiting { ticket, key, woken });
+            }
+            Claim::Closed => panic!("not closed"),
+        }
+    }
+
+    /// Probes one noted connection, in one step: out and home again, so that
+    /// the limits hold between steps.
+    fn probe(&mut self) {
+        let Some((key, id)) = pick(&mut self.random, &mut self.noted) else {
+            return;
+        };
+        if let Some(lent) = self.pool.take_idle(&key, id) {
+            let noted = &mut self.noted;
+            lent.put(
+                |id, _| noted.push((key, id)),
+                self.now + Duration::from_secs(5),
+            );
+        }
+    }
+
+    fn check(&self) {
+        let Limits {
+            total, per_host, ..
+        } = self.pool.limits();
+        let stats = self.pool.stats();
+        let granted = |waiting: &&Waiting| waiting.woken.woken() > 0;
+
+        // The slots in use are those of the guards and of the grants.
+        let grants = self.tickets.iter().filter(granted).count();
+        let held = self.lent.len() + self.permits.len() + grants;
+        assert_eq!(stats.in_use, held);
+        assert_eq!(stats.waiting, self.tickets.len() - grants);
+        assert!(total == 0 || stats.in_use <= total);
+
+        let mut hosts = [0; HOSTS];
+        let keys = self.lent.iter().map(|lent| lent.key().host);
+        let keys = keys.chain(self.permits.iter().map(|permit| permit.key().host));
+        let grants = self.tickets.iter().filter(granted).map(|w| w.key.host);
+        for host in keys.chain(grants) {
+            hosts[host] += 1;
+        }
+        for (host, in_use) in hosts.into_iter().enumerate() {
+            assert!(per_host == 0 || in_use <= per_host);
+            let queue: Vec<_> = self.tickets.iter().filter(|w| w.key.host == host).collect();
+            // First come, first served: the granted ones stand in front.
+            assert!(queue.is_sorted_by_key(|waiting| waiting.woken.woken() == 0));
+            // Nobody waits beside a slot that is free for him.
+            let waits = queue.iter().any(|waiting| waiting.woken.woken() == 0);
+            let room = (total == 0 || stats.in_use < total) && (per_host == 0 || in_use < per_host);
+            assert!(!(waits && room));
+            assert!(queue.iter().all(|waiting| waiting.woken.woken() <= 1));
+        }
+        // No connection is in two hands.
+        let mut names: Vec<_> = self.lent.iter().map(|lent| **lent).collect();
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|one, next| one < next));
+    }
+}
+
+/// One of `items`, taken out; the order of the rest is kept.
+fn pick<T>(random: &mut Random, items: &mut Vec<T>) -> Option<T> {
+    let at = random.below(items.len());
+    (at < items.len()).then(|| items.remove(at))
+}
+
+/// SPEC C3, C4, C8, over every shape of limit.
+#[test]
+fn the_books_balance_after_every_step() {
+    let shapes = [
+        (0, 0),
+        (1, 0),
+        (1, 1),
+        (4, 0),
+        (4, 2),
+        (5, 3),
+        (0, 1),
+        (3, 9),
+    ];
+    for (index, (total, per_host)) in shapes.into_iter().enumerate() {
+        for seed in 1..=4 {
+            let mut model = Model::new(total, per_host, seed * 7919 + index as u64);
+            for step in 0..2500 {
+                if step % 11 == 0 {
+                    model.probe();
+                } else {
+                    model.step();
+                }
+                model.check();
+                // Keeps an unlimited pool small.
+                model.lent.truncate(12);
+                model.permits.truncate(12);
+                while model.tickets.len() > 12 {
+                    model.tickets.pop();
+                }
+                model.check();
+            }
+            let stats = model.pool.stats();
+            assert_eq!(stats.opened, model.dialed);
+            assert!(stats.reused > 0);
+            // Half end by a close in the middle of it, half are unwound.
+            if seed % 2 == 0 {
+                drop(model.pool.close());
+                for waiting in model.tickets.drain(..) {
+                    assert!(matches!(waiting.ticket.claim(), Claim::Closed));
+                }
+                for lent in model.lent.drain(..) {
+                    lent.put(|_, _| (), model.now);
+                }
+            }
+            model.tickets.clear();
+            model.lent.clear();
+            model.permits.clear();
+            drop(model.pool.drain_idle());
+            let PoolStats {
+                in_use,
+                idle,
+                waiting,
+                ..
+            } = model.pool.stats();
+            assert_eq!((in_use, idle, waiting), (0, 0, 0));
+            assert!(lock(&model.pool.ledger).is_clean());
+        }
+    }
+}

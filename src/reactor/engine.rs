@@ -1,0 +1,256 @@
+//! The engine: one thread's worth of exchanges over one [`Net`].
+//!
+//! ```text
+//! turn:  commands ─▶ those who had to wait for their turn ─▶ timers ─▶ wait ─▶ events
+//! ```
+//!
+//! Generic over the network, so that tests step it through scripted worlds on
+//! a virtual clock. A failure belongs to one socket or one exchange; nothing
+//! but [`Control::Shutdown`] or a broken poller ends the loop.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::exchange::Entry;
+use super::socket::Socket;
+use super::table::Table;
+use super::timer::{Owner, Timers};
+use crate::conn::Conn;
+use crate::dns::{Cache, IpFamily, LookupId, Query};
+use crate::error::Error;
+use crate::handoff::mailbox::Mailbox;
+use crate::job::{Command, Control, ExchangeId, PoolKey};
+use crate::net::{Net, Ready, Token};
+use crate::pool::Pool;
+use crate::sync::Arc;
+
+/// A connection as the pool keeps it: boxed, since it changes hands several
+/// times an exchange.
+pub(crate) type Pooled<N> = Box<Conn<<N as Net>::Stream>>;
+
+/// The ledger of this engine's connections.
+pub(crate) type ConnPool<N> = Pool<PoolKey, Pooled<N>>;
+
+/// Waits that fail one after the other before the loop gives up.
+const POLL_FAILURES: u32 = 8;
+
+/// What the engine needs to know of its connector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Config {
+    /// C1: how long an idle connection is kept.
+    pub(crate) keepalive: Duration,
+    /// C2.
+    pub(crate) force_close: bool,
+    /// C25.
+    pub(crate) family: IpFamily,
+    /// C27: between one attempt to connect and the next; `None` tries in turn.
+    pub(crate) happy_eyeballs: Option<Duration>,
+    /// C22.
+    pub(crate) dns_cache: bool,
+    pub(crate) dns_ttl: Option<Duration>,
+}
+
+/// Starts lookups elsewhere; answers come as [`Command::Resolved`].
+pub(crate) trait Lookups {
+    fn start(&mut self, id: LookupId, query: Query);
+}
+
+/// Names kept by the DNS cache (SPEC C22).
+const DNS_CAPACITY: usize = 1000;
+
+pub(crate) struct Engine<N: Net> {
+    pub(super) net: N,
+    pub(super) mailbox: Arc<Mailbox<Command>>,
+    pub(super) pool: Arc<ConnPool<N>>,
+    pub(super) config: Config,
+    pub(super) lookups: Box<dyn Lookups>,
+    pub(super) names: Cache<ExchangeId>,
+    pub(super) exchanges: HashMap<ExchangeId, Entry<N>>,
+    pub(super) sockets: Table<Socket<N>>,
+    pub(super) timers: Timers,
+    pub(super) unfinished: Unfinished,
+    /// Read once a turn, after the wait.
+    pub(super) now: Instant,
+    commands: Vec<Command>,
+    events: Vec<Ready>,
+    poll_failures: u32,
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Continue,
+    Stop,
+}
+
+/// Sockets that used up their turn with more to do, each once: whoever the
+/// network keeps telling about would get more turns than others otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished {
+    queue: VecDeque<Token>,
+    queued: HashSet<Token>,
+}
+
+impl Unfinished {
+    pub(super) fn push(&mut self, token: Token) {
+        if self.queued.insert(token) {
+            self.queue.push_back(token);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Token> {
+        let token = self.queue.pop_front()?;
+        self.queued.remove(&token);
+        Some(token)
+    }
+
+    pub(super) fn contains(&self, token: Token) -> bool {
+        self.queued.contains(&token)
+    }
+
+    fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+impl<N: Net> Engine<N> {
+    pub(crate) fn new(
+        net: N,
+        mailbox: Arc<Mailbox<Command>>,
+        pool: Arc<ConnPool<N>>,
+        lookups: Box<dyn Lookups>,
+        config: Config,
+    ) -> Self {
+        let now = net.now();
+        Self {
+            net,
+            mailbox,
+            pool,
+            config,
+            lookups,
+            names: Cache::new(config.dns_ttl, DNS_CAPACITY, config.dns_cache),
+            exchanges: HashMap::new(),
+            sockets: Table::new(),
+            timers: Timers::default(),
+            unfinished: Unfinished::default(),
+            now,
+            commands: Vec::new(),
+            events: Vec::new(),
+            poll_failures: 0,
+        }
+    }
+
+    /// One round of the loop. Waits when there is nothing to do.
+    pub(crate) fn turn(&mut self) -> Turn {
+        let mut commands = mem::take(&mut self.commands);
+        self.mailbox.drain(&mut commands);
+        for command in commands.drain(..) {
+            if self.command(command) == Turn::Stop {
+                return Turn::Stop;
+            }
+        }
+        self.commands = commands;
+
+        // Only those that waited when this turn began: nobody gets two turns.
+        for _ in 0..self.unfinished.len() {
+            if let Some(token) = self.unfinished.pop() {
+                self.drive(token);
+            }
+        }
+        while let Some(owner) = self.timers.pop_due(self.now) {
+            match owner {
+                Owner::Exchange(id) => self.exchange_due(id),
+                Owner::Socket(token) => self.socket_due(token),
+            }
+        }
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Turn {
+        let timeout = if !self.unfinished.is_empty() || !self.mailbox.doze() {
+            Some(Duration::ZERO)
+        } else {
+            [self.timers.earliest(), self.pool.next_expiry()]
+                .into_iter()
+                .flatten()
+                .min()
+                .map(|at| at.saturating_duration_since(self.now))
+        };
+        let mut events = mem::take(&mut self.events);
+        let polled = self.net.poll(timeout, &mut events);
+        self.now = self.net.now();
+        // First, so that no checkout and no grant meets one that has expired.
+        self.close_expired();
+        match polled {
+            Ok(()) => self.poll_failures = 0,
+            Err(error) => {
+                log::error!("waiting for sockets failed: {error}");
+                self.poll_failures += 1;
+                if self.poll_failures >= POLL_FAILURES {
+                    self.shut_down(
+                        &Error::internal("waiting for sockets fails").with_source(error),
+                    );
+                    return Turn::Stop;
+                }
+            }
+        }
+        for ready in events.drain(..) {
+            self.socket_ready(ready);
+        }
+        self.events = events;
+        Turn::Continue
+    }
+
+    fn command(&mut self, command: Command) -> Turn {
+        match command {
+            Command::Start(id, exchange) => self.start(id, exchange),
+            Command::Wake(id) => self.wake(id),
+            Command::Cancel(id, how) => self.cancel(id, how),
+            Command::Resolved(id, lookup) => self.resolved(id, lookup),
+            Command::Control(Control::ClearDns(name)) => {
+                let name = name.as_ref().map(|(host, port)| (host.as_str(), *port));
+                self.names.clear(name);
+            }
+            Command::Control(Control::CloseIdle) => {
+                for mut conn in self.pool.drain_idle() {
+                    self.close_conn(&mut conn);
+                }
+            }
+            Command::Control(Control::Shutdown) => {
+                self.shut_down(&Error::closed());
+                return Turn::Stop;
+            }
+        }
+        Turn::Continue
+    }
+
+    /// Idle connections whose time is over (SPEC C1).
+    fn close_expired(&mut self) {
+        if self.pool.next_expiry().is_some_and(|at| at <= self.now) {
+            for mut conn in self.pool.sweep(self.now) {
+                self.close_conn(&mut conn);
+            }
+        }
+    }
+
+    /// Ends everything: nothing in flight is left without an answer.
+    fn shut_down(&mut self, error: &Error) {
+        for mut conn in self.pool.close() {
+            self.close_conn(&mut conn);
+        }
+        let ids: Vec<_> = self.exchanges.keys().copied().collect();
+        for id in ids {
+            self.end_exchange(id, error.clone());
+        }
+        for socket in self.sockets.drain() {
+            socket.close(&mut self.net);
+        }
+        // Those who came too late: dropping them answers them.
+        drop(self.mailbox.close());
+    }
+}

@@ -1,0 +1,502 @@
+//! The life of an exchange in the engine.
+//!
+//! ```text
+//! start ─▶ Waiting (for a slot) ─▶ Dialing ─▶ Asked ─▶ Streaming ─▶ done
+//!              └── an idle connection ──────────▲ └─ short body ─────▲
+//! ```
+//!
+//! Whatever happens, its [`Advance`](crate::job::Advance) is called once a hop
+//! with the outcome, and its pipe is ended with a reason.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use super::delivery::{Inbox, Outlet};
+use super::dial::Dial;
+use super::engine::{Engine, Pooled};
+use super::socket::Socket;
+use super::timer::Owner;
+use crate::conn::{ConnFault, Pumped};
+use crate::error::{Error, Phase, Timeout};
+use crate::handoff::mailbox::Mailbox;
+use crate::job::{
+    Advance, Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Failure, Next, PoolKey,
+    Progress, Reply,
+};
+use crate::net::{Net, Token};
+use crate::pool::{Checkout, Claim, Lent, Permit, Ticket};
+
+pub(super) struct Entry<N: Net> {
+    pub(super) running: Running<N>,
+    /// Its entry among the timers.
+    pub(super) entered: Option<Instant>,
+}
+
+pub(super) enum Running<N: Net> {
+    /// For a connection slot.
+    Waiting {
+        exchange: Box<Exchange>,
+        ticket: Ticket<PoolKey, Pooled<N>>,
+        connect: ConnectLimit,
+    },
+    Dialing {
+        exchange: Box<Exchange>,
+        dial: Dial<N>,
+        connect: ConnectLimit,
+    },
+    /// On a connection; the head is not complete.
+    Asked {
+        exchange: Box<Exchange>,
+        token: Token,
+        inbox: Inbox,
+    },
+    /// The head is delivered, the body goes through a pipe.
+    Streaming {
+        token: Token,
+        limits: ExchangeLimits,
+        outlet: Outlet,
+    },
+}
+
+/// T2, as a point in time.
+pub(super) type ConnectLimit = Option<Instant>;
+
+/// Wakes an exchange that was granted a connection or a slot.
+struct Nudge {
+    mailbox: Arc<Mailbox<Command>>,
+    id: ExchangeId,
+}
+
+impl Wake for Nudge {
+    fn wake(self: Arc<Self>) {
+        // A closed mailbox has answered this exchange already.
+        let _ = self.mailbox.push(Command::Wake(self.id));
+    }
+}
+
+impl<N: Net> Engine<N> {
+    pub(super) fn start(&mut self, id: ExchangeId, exchange: Box<Exchange>) {
+        let connect = exchange
+            .limits
+            .connect
+            .and_then(|limit| self.now.checked_add(limit));
+        if exchange.limits.total.is_some_and(|(at, _)| at <= self.now) {
+            let error = total_error(&exchange.limits, Phase::PoolWait);
+            return self.fail(id, exchange, error, Progress::Unconnected);
+        }
+        let nudge = || {
+            Waker::from(Arc::new(Nudge {
+                mailbox: self.mailbox.clone(),
+                id,
+            }))
+        };
+        match self.pool.checkout(&exchange.key, self.now, nudge) {
+            Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
+            Checkout::Dial(permit) => self.dial(id, exchange, connect, permit),
+            Checkout::Queued(ticket) => self.wait_for_slot(id, exchange, connect, ticket),
+            Checkout::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
+        }
+    }
+
+    fn wait_for_slot(
+        &mut self,
+        id: ExchangeId,
+        exchange: Box<Exchange>,
+        connect: ConnectLimit,
+        ticket: Ticket<PoolKey, Pooled<N>>,
+    ) {
+        let waiting = Running::Waiting {
+            exchange,
+            ticket,
+            connect,
+        };
+        self.set(id, waiting);
+    }
+
+    /// An idle connection, if it still stands.
+    fn take(
+        &mut self,
+        id: ExchangeId,
+        exchange: Box<Exchange>,
+        connect: ConnectLimit,
+        mut lent: Lent<PoolKey, Pooled<N>>,
+    ) {
+        if lent.probe() {
+            return self.assign(id, exchange, lent);
+        }
+        self.sockets.remove(lent.token());
+        self.net.deregister(lent.link().stream());
+        let permit: Permit<_, _> = lent.into_permit();
+        self.dial(id, exchange, connect, permit);
+    }
+
+    /// Sends the exchange on this connection.
+    pub(super) fn assign(
+        &mut self,
+        id: ExchangeId,
+        mut exchange: Box<Exchange>,
+        mut lent: Lent<PoolKey, Pooled<N>>,
+    ) {
+        let upload = std::mem::take(&mut exchange.upload);
+        lent.assign(&exchange.head, upload, &exchange.limits, self.now);
+        let token = lent.token();
+        self.sockets
+            .replace(token, Socket::Busy { exchange: id, lent });
+        let inbox = Inbox::new(exchange.limits.pipe.high);
+        let asked = Running::Asked {
+            exchange,
+            token,
+            inbox,
+        };
+        self.set(id, asked);
+        self.drive_busy(token);
+    }
+
+    pub(super) fn drive_busy(&mut self, token: Token) {
+        let Some(Socket::Busy { exchange: id, lent }) = self.sockets.get_mut(token) else {
+            return;
+        };
+        let id = *id;
+        let pumped = match self.exchanges.get_mut(&id).map(|entry| &mut entry.running) {
+            Some(Running::Asked { inbox, .. }) => lent.pump(self.now, inbox),
+            Some(Running::Streaming { outlet, .. }) => {
+                outlet.refresh();
+                lent.pump(self.now, outlet)
+            }
+            // Its exchange has ended, and should have taken it along.
+            _ => return self.close_socket(token),
+        };
+        match pumped {
+            Ok(Pumped::Done) => self.complete(id, token),
+            Err(fault) => self.broken(id, token, fault),
+            Ok(pumped) => {
+                if pumped == Pumped::Again {
+                    self.unfinished.push(token);
+                }
+                self.schedule(id);
+                self.deliver_head(id);
+            }
+        }
+    }
+
+    /// The head is there and the body is still coming: hands out both.
+    fn deliver_head(&mut self, id: ExchangeId) {
+        let Some(Entry {
+            running: Running::Asked { inbox, token, .. },
+            ..
+        }) = self.exchanges.get_mut(&id)
+        else {
+            return;
+        };
+        if !inbox.has_head() {
+            return;
+        }
+        let token = *token;
+        let Some(Running::Asked {
+            exchange, inbox, ..
+        }) = self.remove(id)
+        else {
+            return;
+        };
+        let (peer, reused) = self.connection_facts(token);
+        let limits = exchange.limits;
+        let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
+            return;
+        };
+        let keep_alive = outlet.keep_alive;
+        let reply = Reply {
+            head,
+            body,
+            peer,
+            reused,
+        };
+        match advance(exchange.advance, Ok(reply)) {
+            // Refused by the call, or taken by nobody: its body is unwanted.
+            Next::Deliver if outlet.is_abandoned() => self.drain(token, keep_alive),
+            Next::Deliver => {
+                let streaming = Running::Streaming {
+                    token,
+                    limits,
+                    outlet,
+                };
+                self.set(id, streaming);
+            }
+            Next::Again(next) => {
+                self.drain(token, keep_alive);
+                self.start(id, next);
+            }
+        }
+    }
+
+    /// The response is complete. The connection goes home first, so that
+    /// whoever is woken by the answer finds it there.
+    fn complete(&mut self, id: ExchangeId, token: Token) {
+        let (peer, reused) = self.connection_facts(token);
+        match self.remove(id) {
+            Some(Running::Asked {
+                exchange, inbox, ..
+            }) => {
+                self.retire(token, inbox.keep_alive());
+                let Some((head, body)) = inbox.into_whole() else {
+                    // No machine completes a response without a head.
+                    let error = Error::internal("a response ended before it began");
+                    return self.fail(id, exchange, error, Progress::Begun);
+                };
+                let reply = Reply {
+                    head,
+                    body,
+                    peer,
+                    reused,
+                };
+                if let Next::Again(next) = advance(exchange.advance, Ok(reply)) {
+                    self.start(id, next);
+                }
+            }
+            Some(Running::Streaming { outlet, .. }) => {
+                self.retire(token, outlet.keep_alive);
+                outlet.finish();
+            }
+            _ => self.close_socket(token),
+        }
+    }
+
+    /// The connection failed under the exchange.
+    fn broken(&mut self, id: ExchangeId, token: Token, fault: ConnFault) {
+        let Some(Socket::Busy { lent, .. }) = self.sockets.get_mut(token) else {
+            return;
+        };
+        let (peer, progress, sent) = (lent.peer(), lent.progress(), lent.is_sent());
+        let (_, reused) = self.connection_facts(token);
+        self.close_socket(token);
+        match self.remove(id) {
+            Some(Running::Asked {
+                exchange, inbox, ..
+            }) => {
+                let limits = exchange.limits;
+                let phase = match (inbox.has_head(), sent) {
+                    (true, _) => Phase::Body,
+                    (false, true) => Phase::Head,
+                    (false, false) => Phase::Send,
+                };
+                let error = fault.into_error(phase, &limits).with_peer(Some(peer));
+                let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
+                    return self.fail(id, exchange, error, progress);
+                };
+                outlet.fail(error);
+                let reply = Reply {
+                    head,
+                    body,
+                    peer: Some(peer),
+                    reused,
+                };
+                if let Next::Again(next) = advance(exchange.advance, Ok(reply)) {
+                    self.start(id, next);
+                }
+            }
+            Some(Running::Streaming { outlet, limits, .. }) => {
+                let error = fault.into_error(Phase::Body, &limits);
+                outlet.fail(error.with_peer(Some(peer)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends an exchange whose head never came.
+    pub(super) fn fail(
+        &mut self,
+        id: ExchangeId,
+        exchange: Box<Exchange>,
+        error: Error,
+        progress: Progress,
+    ) {
+        self.remove(id);
+        let failure = Failure { error, progress };
+        if let Next::Again(next) = advance(exchange.advance, Err(failure)) {
+            self.start(id, next);
+        }
+    }
+
+    /// What the exchange waited for has come.
+    pub(super) fn wake(&mut self, id: ExchangeId) {
+        match self.exchanges.get(&id).map(|entry| &entry.running) {
+            Some(Running::Waiting { .. }) => {}
+            Some(Running::Streaming { token, .. }) => {
+                // The reader made room, or has gone; the pipe tells the sink.
+                let token = *token;
+                return self.drive(token);
+            }
+            _ => return,
+        }
+        let Some(Running::Waiting {
+            exchange,
+            ticket,
+            connect,
+        }) = self.remove(id)
+        else {
+            return;
+        };
+        match ticket.claim() {
+            Claim::Taken(lent) => self.take(id, exchange, connect, lent),
+            Claim::Dial(permit) => self.dial(id, exchange, connect, permit),
+            Claim::Waiting(ticket) => self.wait_for_slot(id, exchange, connect, ticket),
+            Claim::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: ExchangeId, how: Cancel) {
+        if how == Cancel::Drain
+            && let Some(Entry {
+                running: Running::Streaming { .. },
+                ..
+            }) = self.exchanges.get(&id)
+            && let Some(Running::Streaming { token, outlet, .. }) = self.remove(id)
+        {
+            let keep_alive = outlet.keep_alive;
+            outlet.fail(Error::cancelled());
+            return self.drain(token, keep_alive);
+        }
+        self.end_exchange(id, Error::cancelled());
+    }
+
+    /// Ends an exchange wherever it stands, closing what it holds.
+    pub(super) fn end_exchange(&mut self, id: ExchangeId, error: Error) {
+        match self.remove(id) {
+            None => {}
+            Some(Running::Waiting {
+                exchange, ticket, ..
+            }) => {
+                drop(ticket);
+                self.fail(id, exchange, error, Progress::Unconnected);
+            }
+            Some(Running::Dialing { exchange, dial, .. }) => {
+                self.hang_up(id, dial);
+                self.fail(id, exchange, error, Progress::Unconnected);
+            }
+            Some(Running::Asked {
+                exchange, token, ..
+            }) => {
+                self.close_socket(token);
+                self.fail(id, exchange, error, Progress::Begun);
+            }
+            Some(Running::Streaming { token, outlet, .. }) => {
+                self.close_socket(token);
+                outlet.fail(error);
+            }
+        }
+    }
+
+    /// A deadline of this exchange may have passed.
+    pub(super) fn exchange_due(&mut self, id: ExchangeId) {
+        let now = self.now;
+        let Some(entry) = self.exchanges.get_mut(&id) else {
+            return;
+        };
+        entry.entered = None;
+        let (exchange, connect, phase) = match &entry.running {
+            Running::Waiting {
+                exchange, connect, ..
+            } => (exchange, *connect, Phase::PoolWait),
+            Running::Dialing {
+                exchange,
+                connect,
+                dial,
+            } => (exchange, *connect, dial.phase(&mut self.sockets)),
+            Running::Asked { token, .. } | Running::Streaming { token, .. } => {
+                let token = *token;
+                self.drive(token);
+                // Not driven further (its reader is slow): look again later.
+                return self.schedule(id);
+            }
+        };
+        let limits = exchange.limits;
+        if limits.total.is_some_and(|(at, _)| at <= now) {
+            self.end_exchange(id, total_error(&limits, phase));
+        } else if connect.is_some_and(|at| at <= now) {
+            let error = Error::timed_out(Timeout::Connect, limits.connect, phase);
+            self.end_exchange(id, error);
+        } else {
+            self.race(id);
+            self.schedule(id);
+        }
+    }
+
+    /// Enters or replaces an exchange, keeping its entry among the timers.
+    pub(super) fn set(&mut self, id: ExchangeId, running: Running<N>) {
+        match self.exchanges.get_mut(&id) {
+            Some(entry) => entry.running = running,
+            None => {
+                let entry = Entry {
+                    running,
+                    entered: None,
+                };
+                self.exchanges.insert(id, entry);
+            }
+        }
+        self.schedule(id);
+    }
+
+    pub(super) fn remove(&mut self, id: ExchangeId) -> Option<Running<N>> {
+        let entry = self.exchanges.remove(&id)?;
+        self.timers.remove(Owner::Exchange(id), entry.entered);
+        Some(entry.running)
+    }
+
+    pub(super) fn schedule(&mut self, id: ExchangeId) {
+        let deadline = self.deadline(id);
+        if let Some(entry) = self.exchanges.get_mut(&id) {
+            self.timers
+                .schedule(Owner::Exchange(id), &mut entry.entered, deadline);
+        }
+    }
+
+    /// When this exchange has to be looked at.
+    pub(super) fn deadline(&mut self, id: ExchangeId) -> Option<Instant> {
+        match &self.exchanges.get(&id)?.running {
+            Running::Waiting {
+                exchange, connect, ..
+            } => earliest([exchange.limits.total.map(|(at, _)| at), *connect, None]),
+            Running::Dialing {
+                exchange,
+                connect,
+                dial,
+            } => earliest([
+                exchange.limits.total.map(|(at, _)| at),
+                *connect,
+                dial.deadline(&mut self.sockets),
+            ]),
+            Running::Asked { token, .. } | Running::Streaming { token, .. } => {
+                match self.sockets.get_mut(*token) {
+                    Some(Socket::Busy { lent, .. }) => lent.deadline(),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn connection_facts(&mut self, token: Token) -> (Option<std::net::SocketAddr>, bool) {
+        match self.sockets.get_mut(token) {
+            Some(Socket::Busy { lent, .. }) => (Some(lent.peer()), lent.is_reused()),
+            _ => (None, false),
+        }
+    }
+}
+
+/// Tells the call. Its code is ours, but a panic in it must not take the
+/// thread and everybody's requests along; dropping it answers its caller.
+fn advance(call: Box<dyn Advance>, outcome: Result<Reply, Failure>) -> Next {
+    catch_unwind(AssertUnwindSafe(|| call.advance(outcome))).unwrap_or_else(|_| {
+        log::error!("a request's own state machine panicked; that request fails");
+        Next::Deliver
+    })
+}
+
+fn total_error(limits: &ExchangeLimits, phase: Phase) -> Error {
+    let length: Option<Duration> = limits.total.map(|(_, length)| length);
+    Error::timed_out(Timeout::Total, length, phase)
+}
+
+fn earliest(deadlines: [Option<Instant>; 3]) -> Option<Instant> {
+    deadlines.into_iter().flatten().min()
+}

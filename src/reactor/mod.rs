@@ -1,0 +1,124 @@
+//! The reactor: one thread that owns sockets, timers, names and TLS state of a
+//! connector, and runs the [`engine`] over the real network.
+
+mod delivery;
+mod dial;
+mod engine;
+mod exchange;
+mod socket;
+mod table;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod timer;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, JoinHandle};
+
+pub(crate) use engine::Config;
+use engine::{ConnPool, Engine, Lookups, Turn};
+
+use crate::dns::{Answer, LookupId, Query, Workers};
+use crate::handoff::mailbox::Mailbox;
+use crate::handoff::park;
+use crate::job::{Command, Control};
+use crate::net::mio::MioNet;
+use crate::sync::Arc;
+
+/// The ledger of a connector on the real network.
+pub(crate) type Ledger = ConnPool<MioNet>;
+
+/// A running reactor thread. Dropping it asks the thread to end and does not
+/// wait for it.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    mailbox: Arc<Mailbox<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reactor {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// No descriptor or no thread to be had.
+    pub(crate) fn start(
+        config: Config,
+        pool: Arc<Ledger>,
+        workers: Arc<Workers>,
+    ) -> io::Result<Self> {
+        let (net, alarm) = MioNet::new()?;
+        let mailbox = Arc::new(Mailbox::new(Box::new(alarm)));
+        let inside = mailbox.clone();
+        let thread = thread::Builder::new()
+            .name("miohttp".into())
+            .spawn(move || run(net, inside, pool, workers, config))?;
+        Ok(Self {
+            mailbox,
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox<Command>> {
+        &self.mailbox
+    }
+
+    /// Fails what is in flight and waits until the thread has ended. Asked
+    /// from the thread itself, it does not wait.
+    pub(crate) fn close(mut self) {
+        let _ = self.mailbox.push(Command::Control(Control::Shutdown));
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // Its panics are contained and logged; there is nothing to learn.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        // Refused when the thread has ended already.
+        let _ = self.mailbox.push(Command::Control(Control::Shutdown));
+    }
+}
+
+fn run(
+    net: MioNet,
+    mailbox: Arc<Mailbox<Command>>,
+    pool: Arc<Ledger>,
+    workers: Arc<Workers>,
+    config: Config,
+) {
+    park::forbid_waiting();
+    let lookups = Box::new(WorkerLookups {
+        workers,
+        mailbox: mailbox.clone(),
+    });
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let mut engine = Engine::new(net, mailbox.clone(), pool.clone(), lookups, config);
+        while engine.turn() == Turn::Continue {}
+    }));
+    if ran.is_err() {
+        log::error!("the reactor panicked; every request in flight fails");
+    }
+    // Dropped commands and guards answer whoever waits on them.
+    drop(pool.close());
+    drop(mailbox.close());
+}
+
+/// Lookups on worker threads; their answers come back by mail.
+struct WorkerLookups {
+    workers: Arc<Workers>,
+    mailbox: Arc<Mailbox<Command>>,
+}
+
+impl Lookups for WorkerLookups {
+    fn start(&mut self, id: LookupId, query: Query) {
+        let mailbox = self.mailbox.clone();
+        let answer = Answer::new(Box::new(move |lookup| {
+            // Nobody waits for it once the reactor has ended.
+            let _ = mailbox.push(Command::Resolved(id, lookup));
+        }));
+        self.workers.start(query, answer);
+    }
+}

@@ -1,0 +1,263 @@
+//! What stands behind a token: a socket, and the part it plays.
+
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Pooled};
+use super::timer::Owner;
+use crate::conn::link::Link;
+use crate::conn::{Pumped, Sink};
+use crate::job::{ExchangeId, PoolKey};
+use crate::net::{Net, Ready, Token};
+use crate::pool::{IdleId, Lent};
+use crate::proto::Event;
+
+/// How much of an unwanted body is read to keep its connection (SPEC D12).
+const DRAIN_BYTES: u64 = 64 * 1024;
+
+/// And for how long.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// A year: "for ever" is a setting too, and more a clock need not hold.
+const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub(super) enum Socket<N: Net> {
+    /// On its way to an open connection.
+    Attempt {
+        exchange: ExchangeId,
+        link: Link<N::Stream>,
+        /// T3.
+        deadline: Option<Instant>,
+    },
+    /// Carries an exchange.
+    Busy {
+        exchange: ExchangeId,
+        lent: Lent<PoolKey, Pooled<N>>,
+    },
+    /// Reads the short rest of a response nobody wants, to be used again.
+    Draining {
+        lent: Lent<PoolKey, Pooled<N>>,
+        discard: Discard,
+        keep_alive: Option<Duration>,
+        entered: Option<Instant>,
+    },
+    /// In the pool's hands, or given to a waiter who has not come for it yet.
+    Idle {
+        key: PoolKey,
+        id: Option<IdleId>,
+        expires: Instant,
+    },
+}
+
+impl<N: Net> Socket<N> {
+    /// Closes what this table holds; an idle socket is the pool's to close.
+    pub(super) fn close(self, net: &mut N) {
+        match self {
+            Self::Attempt { mut link, .. } => net.deregister(link.stream()),
+            Self::Busy { mut lent, .. } | Self::Draining { mut lent, .. } => {
+                lent.hang_up();
+                net.deregister(lent.link().stream());
+                lent.discard();
+            }
+            Self::Idle { .. } => {}
+        }
+    }
+}
+
+/// Takes a body nobody wants, up to a bound.
+#[derive(Debug, Default)]
+pub(super) struct Discard {
+    taken: u64,
+}
+
+impl Sink for Discard {
+    fn event(&mut self, event: Event) {
+        if let Event::Data(data) = event {
+            self.taken = self.taken.saturating_add(data.len() as u64);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        // The end of a body of just this length is still to be seen.
+        self.taken <= DRAIN_BYTES
+    }
+}
+
+impl<N: Net> Engine<N> {
+    /// Something happened to a socket.
+    pub(super) fn socket_ready(&mut self, ready: Ready) {
+        match self.sockets.get_mut(ready.token) {
+            None | Some(Socket::Idle { .. }) => {}
+            Some(Socket::Attempt { link, .. }) => link.ready(ready),
+            Some(Socket::Busy { lent, .. } | Socket::Draining { lent, .. }) => {
+                lent.link().ready(ready);
+            }
+        }
+        // Its turn comes anyway.
+        if !self.unfinished.contains(ready.token) {
+            self.drive(ready.token);
+        }
+    }
+
+    /// Lets a socket go on.
+    pub(super) fn drive(&mut self, token: Token) {
+        match self.sockets.get_mut(token) {
+            // Closed meanwhile; its event had been fetched before.
+            None => {}
+            Some(Socket::Attempt { .. }) => self.drive_attempt(token),
+            Some(Socket::Busy { .. }) => self.drive_busy(token),
+            Some(Socket::Draining { .. }) => self.drive_draining(token),
+            Some(Socket::Idle { .. }) => self.probe_idle(token),
+        }
+    }
+
+    pub(super) fn socket_due(&mut self, token: Token) {
+        if let Some(Socket::Draining { entered, .. }) = self.sockets.get_mut(token) {
+            *entered = None;
+            self.drive_draining(token);
+        }
+    }
+
+    /// An idle connection became readable: closed by the server, or merely a
+    /// session ticket (SPEC P4).
+    fn probe_idle(&mut self, token: Token) {
+        let Some(Socket::Idle {
+            key,
+            id: Some(id),
+            expires,
+        }) = self.sockets.get_mut(token)
+        else {
+            return;
+        };
+        let (key, id, expires) = (key.clone(), *id, *expires);
+        // Not there: a waiter was given it, and probes it on coming for it.
+        let Some(mut lent) = self.pool.take_idle(&key, id) else {
+            return;
+        };
+        if lent.probe() {
+            self.put(token, lent, expires);
+        } else {
+            self.sockets.remove(token);
+            self.net.deregister(lent.link().stream());
+            lent.discard();
+        }
+    }
+
+    /// The exchange on this socket is over: keeps the connection if it can be
+    /// used again, closes it if not.
+    pub(super) fn retire(&mut self, token: Token, keep_alive: Option<Duration>) {
+        let (Some(Socket::Busy { lent, .. }) | Some(Socket::Draining { lent, .. })) =
+            self.sockets.get_mut(token)
+        else {
+            return;
+        };
+        if self.config.force_close || !lent.rest() {
+            return self.close_socket(token);
+        }
+        let life = keep_alive.map_or(self.config.keepalive, |hint| {
+            hint.min(self.config.keepalive)
+        });
+        let expires = self.now + life.min(LONGEST_LIFE);
+        let Some(lent) = self.lift(token, expires) else {
+            return;
+        };
+        self.put(token, lent, expires);
+    }
+
+    /// Takes the connection out of its place, which stays reserved.
+    fn lift(&mut self, token: Token, expires: Instant) -> Option<Lent<PoolKey, Pooled<N>>> {
+        let (Socket::Busy { lent, .. } | Socket::Draining { lent, .. }) =
+            self.sockets.get_mut(token)?
+        else {
+            return None;
+        };
+        let idle = Socket::Idle {
+            key: lent.key().clone(),
+            id: None,
+            expires,
+        };
+        match self.sockets.replace(token, idle)? {
+            Socket::Busy { lent, .. } | Socket::Draining { lent, .. } => Some(lent),
+            Socket::Attempt { .. } | Socket::Idle { .. } => None,
+        }
+    }
+
+    fn put(&mut self, token: Token, lent: Lent<PoolKey, Pooled<N>>, expires: Instant) {
+        let key = lent.key().clone();
+        let mut noted = None;
+        lent.put(|id, _| noted = Some(id), expires);
+        let idle = Socket::Idle {
+            key,
+            id: noted,
+            expires,
+        };
+        self.sockets.replace(token, idle);
+    }
+
+    /// Nobody wants the rest of this response. A short rest is read, so that
+    /// the connection lives on; else it is closed.
+    pub(super) fn drain(&mut self, token: Token, keep_alive: Option<Duration>) {
+        let Some(Socket::Busy { lent, .. }) = self.sockets.get_mut(token) else {
+            return;
+        };
+        let too_long = lent.body_remaining().is_some_and(|left| left > DRAIN_BYTES);
+        if too_long || self.config.force_close || !lent.may_rest() {
+            return self.close_socket(token);
+        }
+        let until = self.now + DRAIN_TIME;
+        lent.drain_until(until);
+        let Some(lent) = self.lift(token, until) else {
+            return;
+        };
+        let draining = Socket::Draining {
+            lent,
+            discard: Discard::default(),
+            keep_alive,
+            entered: None,
+        };
+        self.sockets.replace(token, draining);
+        self.drive_draining(token);
+    }
+
+    fn drive_draining(&mut self, token: Token) {
+        let Some(Socket::Draining {
+            lent,
+            discard,
+            keep_alive,
+            entered,
+        }) = self.sockets.get_mut(token)
+        else {
+            return;
+        };
+        match lent.pump(self.now, discard) {
+            Ok(Pumped::Done) => {
+                let keep_alive = *keep_alive;
+                self.timers.remove(Owner::Socket(token), entered.take());
+                self.retire(token, keep_alive);
+            }
+            Ok(Pumped::Again) => self.unfinished.push(token),
+            Ok(Pumped::Wants(want)) if want.read => {
+                self.timers
+                    .schedule(Owner::Socket(token), entered, want.deadline);
+            }
+            // Too much, too slow or broken.
+            Ok(Pumped::Wants(_)) | Err(_) => self.close_socket(token),
+        }
+    }
+
+    /// Closes a socket this table holds; its slot is free afterwards.
+    pub(super) fn close_socket(&mut self, token: Token) {
+        if let Some(socket) = self.sockets.remove(token) {
+            if let Socket::Draining { entered, .. } = &socket {
+                self.timers.remove(Owner::Socket(token), *entered);
+            }
+            socket.close(&mut self.net);
+        }
+    }
+
+    /// Before a connection the pool has let go is dropped.
+    pub(super) fn close_conn(&mut self, conn: &mut Pooled<N>) {
+        self.sockets.remove(conn.token());
+        conn.hang_up();
+        self.net.deregister(conn.link().stream());
+    }
+}

@@ -1,0 +1,16 @@
+//! The engine in a scripted world: [`sim`] drives it one turn at a time and
+//! [`audit`] goes over its books after each.
+
+mod audit;
+mod bodies;
+mod control;
+mod dialing;
+mod faults;
+mod limits;
+mod pooling;
+mod request;
+mod sim;
+mod soak;
+mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;

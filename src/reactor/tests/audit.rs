@@ -1,0 +1,154 @@
+//! The books of an engine, checked after every turn: whoever holds a slot, a
+//! socket or a timer is alive, nothing is held by nobody, and nobody waits
+//! beside what it waits for.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Instant;
+
+use super::super::exchange::Running;
+use super::super::socket::Socket;
+use super::super::timer::Owner;
+use super::sim::Sim;
+use crate::job::{Endpoint, PoolKey};
+use crate::pool::Key;
+
+/// Slots that guards hold, by what holds them.
+#[derive(Default)]
+struct Held {
+    total: usize,
+    hosts: HashMap<Endpoint, usize>,
+}
+
+impl Held {
+    fn count(&mut self, key: &PoolKey) {
+        self.total += 1;
+        *self.hosts.entry(Key::host(key)).or_default() += 1;
+    }
+}
+
+/// Panics where the books do not balance. `at_rest`: nothing is under way in
+/// this very moment, so that nothing granted may still be unclaimed.
+pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
+    let mut held = Held::default();
+    let mut waiting = Vec::new();
+    let mut claimed = HashSet::new();
+    for (id, entry) in &sim.engine.exchanges {
+        match &entry.running {
+            Running::Waiting { exchange, .. } => waiting.push(Key::host(&exchange.key)),
+            Running::Dialing { exchange, dial, .. } => {
+                held.count(&exchange.key);
+                claimed.extend(dial.attempts.iter().map(|&token| (token, *id)));
+            }
+            Running::Asked { token, .. } | Running::Streaming { token, .. } => {
+                claimed.insert((*token, *id));
+            }
+        }
+    }
+
+    let (mut sockets, mut resting) = (0, 0);
+    for (token, socket) in sim.engine.sockets.iter() {
+        sockets += 1;
+        match socket {
+            Socket::Attempt { exchange, .. } => {
+                assert!(
+                    claimed.remove(&(token, *exchange)),
+                    "an attempt nobody makes"
+                );
+            }
+            Socket::Busy { exchange, lent } => {
+                assert!(
+                    claimed.remove(&(token, *exchange)),
+                    "a busy socket nobody uses"
+                );
+                held.count(lent.key());
+            }
+            Socket::Draining { lent, .. } => held.count(lent.key()),
+            Socket::Idle { id, .. } => {
+                assert!(id.is_some(), "an idle socket the pool does not know");
+                resting += 1;
+            }
+        }
+    }
+    assert!(claimed.is_empty(), "an exchange on a socket that is gone");
+    assert_eq!(sim.engine.sockets.len(), sockets);
+    assert_eq!(sim.world.open(), sockets, "open sockets and their table");
+    assert_eq!(
+        sim.world.watched(),
+        sockets,
+        "watched sockets and their table"
+    );
+
+    let stats = sim.pool.stats();
+    let granted = waiting.len() - stats.waiting;
+    assert_eq!(
+        stats.in_use,
+        held.total + granted,
+        "slots in use: {stats:?}"
+    );
+    let granted_conns = resting - stats.idle;
+    assert!(granted_conns <= granted, "idle sockets: {stats:?}");
+    let limits = sim.pool.limits();
+    let below = |used: usize, limit: usize| limit == 0 || used < limit;
+    assert!(limits.total == 0 || stats.in_use <= limits.total);
+    for used in held.hosts.values() {
+        assert!(limits.per_host == 0 || *used <= limits.per_host);
+    }
+    if at_rest {
+        assert_eq!(granted, 0, "a slot was granted and not claimed");
+        if below(stats.in_use, limits.total) {
+            for host in &waiting {
+                let used = held.hosts.get(host).copied().unwrap_or(0);
+                assert!(!below(used, limits.per_host), "a waiter beside a free slot");
+            }
+        }
+        assert!(sim.engine.unfinished.is_empty());
+    }
+    if !sim.stopped {
+        timers(sim);
+    }
+}
+
+/// Every entry has a living owner that knows of it, and every deadline an
+/// entry that is early enough.
+fn timers(sim: &mut Sim) {
+    let mut owners = BTreeSet::new();
+    for (at, owner) in sim.engine.timers.entries() {
+        assert!(owners.insert(owner), "two entries of one owner");
+        let entered = match owner {
+            Owner::Exchange(id) => sim.engine.exchanges.get(&id).map(|entry| entry.entered),
+            Owner::Socket(token) => {
+                sim.engine
+                    .sockets
+                    .iter()
+                    .find_map(|(other, socket)| match socket {
+                        Socket::Draining { entered, .. } if other == token => Some(*entered),
+                        _ => None,
+                    })
+            }
+        };
+        assert_eq!(entered, Some(Some(at)), "a timer of {owner:?}");
+    }
+    let ids: Vec<_> = sim.engine.exchanges.keys().copied().collect();
+    for id in ids {
+        let deadline: Option<Instant> = sim.engine.deadline(id);
+        let entered = sim
+            .engine
+            .exchanges
+            .get(&id)
+            .and_then(|entry| entry.entered);
+        if let Some(deadline) = deadline {
+            assert!(
+                entered.is_some_and(|at| at <= deadline),
+                "a forgotten deadline"
+            );
+        }
+    }
+    for (token, socket) in sim.engine.sockets.iter() {
+        if let Socket::Draining { entered, .. } = socket {
+            assert!(
+                entered.is_some() || sim.engine.unfinished.contains(token),
+                "drains forever"
+            );
+        }
+    }
+}

@@ -1,0 +1,159 @@
+# Sourced by the server scripts beside it. Each of them is called as
+#
+#   NAME.sh start DIR    starts the server; writes DIR/env and DIR/log
+#   NAME.sh stop DIR     stops it and removes DIR
+#
+# DIR/env holds PORT, TLS_PORT and CA (a PEM file). Exit codes of `start`:
+# 0 it answers, 3 it is not installed, anything else it failed (see DIR/log).
+#
+# A script defines `installed` (is the program there?) and `serve` (write the
+# configuration, then `launch` the program in the foreground).
+
+set -euo pipefail
+
+readonly NOT_INSTALLED=3
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# Made once and shared by all servers: certificates, files to serve, the venv.
+cache=${MIOHTTP_INTEROP_CACHE:-$HOME/.cache/miohttp-interop}
+certs=$cache/certs
+www=$cache/www
+venv=$cache/venv
+
+# One line of it is repeated in the larger files, so that a reader can check
+# every byte by its position (tests/support/interop.rs knows the same line).
+readonly PATTERN='miohttp interop: the quick brown fox jumps over it'
+
+main() {
+  local verb=${1:-} dir=${2:-}
+  if [[ -z $dir ]]; then
+    echo "usage: $0 start|stop DIR" >&2
+    exit 2
+  fi
+  case $verb in
+    start) start "$dir" ;;
+    stop) stop "$dir" ;;
+    *) echo "$0: unknown verb $verb" >&2; exit 2 ;;
+  esac
+}
+
+start() {
+  installed || exit $NOT_INSTALLED
+  prepare
+  mkdir -p "$1"
+  dir=$(cd "$1" && pwd)
+  # Between choosing a free port and listening on it another program may take
+  # it, so a failed start is tried again with others.
+  local attempt
+  for attempt in 1 2 3; do
+    read -r port tls_port < <(free_ports)
+    serve
+    if answers "$port" && answers "$tls_port"; then
+      printf 'PORT=%s\nTLS_PORT=%s\nCA=%s\n' "$port" "$tls_port" "$certs/ca.pem" >"$dir/env"
+      return 0
+    fi
+    end_server "$dir"
+  done
+  echo "$0: no answer; the log is $dir/log" >&2
+  exit 1
+}
+
+stop() {
+  end_server "$1"
+  rm -rf -- "$1"
+}
+
+# Runs a program in the background, its output in DIR/log.
+launch() {
+  "$@" >>"$dir/log" 2>&1 </dev/null &
+  echo $! >"$dir/pid"
+}
+
+# Asks the server to end, and ends it after five seconds if it does not.
+end_server() {
+  local pid i
+  [[ -f $1/pid ]] || return 0
+  pid=$(<"$1/pid")
+  kill "$pid" 2>/dev/null || return 0
+  for ((i = 0; i < 50; i++)); do
+    alive "$pid" || return 0
+    sleep 0.1
+  done
+  kill -9 "$pid" 2>/dev/null || true
+}
+
+# A program that ended and that nobody has reaped yet is not alive.
+alive() {
+  local state
+  state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) && [[ $state != Z ]]
+}
+
+# Waits up to ten seconds for the port to accept, or for the program to die.
+answers() {
+  local i
+  for ((i = 0; i < 200; i++)); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return 0; fi
+    alive "$(<"$dir/pid")" || return 1
+    sleep 0.05
+  done
+  return 1
+}
+
+# Two ports that nobody uses now.
+free_ports() {
+  python3 -c '
+import socket
+sockets = [socket.socket() for _ in range(2)]
+for s in sockets:
+    s.bind(("127.0.0.1", 0))
+print(*(s.getsockname()[1] for s in sockets))'
+}
+
+# Certificates and files; several test processes may come here at once.
+prepare() {
+  mkdir -p "$cache"
+  (
+    flock 9
+    make_certificates
+    make_files
+  ) 9>"$cache/lock"
+}
+
+# An authority and a leaf for localhost, made again when a day before its end.
+make_certificates() {
+  if openssl x509 -checkend 86400 -noout -in "$certs/leaf.pem" >/dev/null 2>&1; then
+    return 0
+  fi
+  rm -rf "$certs" "$certs.new"
+  mkdir -p "$certs.new"
+  (
+    cd "$certs.new"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 \
+      -subj '/CN=miohttp interop authority' -keyout ca.key -out ca.pem
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+      -subj '/CN=localhost' -keyout leaf.key -out leaf.csr
+    printf '%s\n' 'basicConstraints=critical,CA:FALSE' \
+      'extendedKeyUsage=serverAuth' \
+      'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1' >leaf.ext
+    openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+      -days 365 -extfile leaf.ext -out leaf.pem
+  ) >/dev/null 2>&1
+  mv "$certs.new" "$certs"
+}
+
+make_files() {
+  [[ -f $www/complete ]] && return 0
+  mkdir -p "$www"
+  : >"$www/0"
+  printf x >"$www/1"
+  pattern 65536 >"$www/64k"
+  pattern 65536 >"$www/text.txt"
+  pattern 104857600 >"$www/100m"
+  touch "$www/complete"
+}
+
+# This many bytes of the pattern. `yes` is ended by the closed pipe, which
+# `pipefail` would take for a failure.
+pattern() {
+  { yes "$PATTERN" || true; } | head -c "$1"
+}

@@ -1,0 +1,130 @@
+//! Real servers on loopback, started by the scripts of `tests/interop`.
+//!
+//! A server that is not installed is no failure: [`start`] says so on the
+//! test's output and gives `None`, and the test returns. `tests/interop/setup.sh`
+//! installs all of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::enter;
+
+/// A running server; stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    name: String,
+    /// Plain HTTP.
+    pub(crate) port: u16,
+    /// HTTPS with a certificate for `localhost` and `127.0.0.1`.
+    pub(crate) tls_port: u16,
+    /// The authority that signed it, as a PEM file.
+    pub(crate) ca_path: PathBuf,
+    /// The server's own directory: its log is `log` there.
+    pub(crate) dir: PathBuf,
+}
+
+/// What a script's exit code says when the server's program is missing.
+const NOT_INSTALLED: i32 = 3;
+
+/// The text that `/pattern` files repeat, so that a test can check every byte
+/// of a large body without holding a copy.
+pub(crate) const PATTERN: &[u8] = b"miohttp interop: the quick brown fox jumps over it\n";
+
+/// Each server that is installed, with what is to be asked of it: the first of
+/// the two is for nginx, the second for aiohttp.
+pub(crate) fn servers<T>(asked: [T; 2]) -> impl Iterator<Item = (Arc<Server>, T)> {
+    ["nginx", "aiohttp"]
+        .into_iter()
+        .zip(asked)
+        .filter_map(|(name, asked)| Some((shared(name)?, asked)))
+}
+
+/// The one server of this name, for as long as some test uses it.
+fn shared(name: &'static str) -> Option<Arc<Server>> {
+    static RUNNING: Mutex<Vec<(&str, Weak<Server>)>> = Mutex::new(Vec::new());
+    let mut running = enter(&RUNNING);
+    let found = running.iter().find(|(other, _)| *other == name);
+    if let Some(server) = found.and_then(|(_, server)| server.upgrade()) {
+        return Some(server);
+    }
+    let server = Arc::new(start(name)?);
+    running.retain(|(other, _)| *other != name);
+    running.push((name, Arc::downgrade(&server)));
+    Some(server)
+}
+
+/// Starts `nginx` or `aiohttp`. `None` if it is not installed.
+pub(crate) fn start(name: &str) -> Option<Server> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let dir =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", process::id()));
+    let status = script(name, "start", &dir)
+        .status()
+        .unwrap_or_else(|error| panic!("run tests/interop/{name}.sh: {error}"));
+    if status.code() == Some(NOT_INSTALLED) {
+        println!("SKIPPED: {name} is not installed (tests/interop/setup.sh)");
+        return None;
+    }
+    let env = fs::read_to_string(dir.join("env")).unwrap_or_default();
+    assert!(
+        status.success(),
+        "{name} did not start ({status}); its log: {}",
+        fs::read_to_string(dir.join("log")).unwrap_or_default()
+    );
+    Some(Server {
+        name: name.to_owned(),
+        port: port(&env, "PORT"),
+        tls_port: port(&env, "TLS_PORT"),
+        ca_path: PathBuf::from(value(&env, "CA")),
+        dir,
+    })
+}
+
+impl Server {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn tls_url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.tls_port)
+    }
+
+    pub(crate) fn ca_pem(&self) -> Vec<u8> {
+        fs::read(&self.ca_path).expect("the script wrote the authority's certificate")
+    }
+
+    /// What the server has logged so far, for a failing test's message.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that will not stop is the script's to kill; nothing to add here.
+        let _ = script(&self.name, "stop", &self.dir).status();
+    }
+}
+
+fn script(name: &str, verb: &str, dir: &Path) -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/interop/{name}.sh"));
+    let mut command = Command::new("bash");
+    command.arg(path).arg(verb).arg(dir).stdin(Stdio::null());
+    command
+}
+
+fn port(env: &str, key: &str) -> u16 {
+    let text = value(env, key);
+    text.parse()
+        .unwrap_or_else(|_| panic!("{key}={text} is no port"))
+}
+
+fn value<'a>(env: &'a str, key: &str) -> &'a str {
+    env.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .unwrap_or_else(|| panic!("the script wrote no {key}"))
+}
