@@ -3,9 +3,13 @@
 
 mod support;
 
+#[cfg(feature = "async")]
+#[path = "handles/on_the_reactor.rs"]
+mod on_the_reactor;
+#[path = "handles/scene.rs"]
+mod scene;
+
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +17,8 @@ use miohttp::{
     Answer, BodyReader, CancelHandle, Connector, ConnectorStats, Error, Kind, Pending, Phase,
     Query, Resolve, Response, Session, as_completed, wait_all, wait_any,
 };
-use support::{Blackhole, Gate, Peer, WATCHDOG, enter, head, ok, sockets};
+use scene::Scene;
+use support::{Gate, Peer, WATCHDOG, head, ok};
 
 /// Waits for what the reactor does in its own time.
 #[track_caller]
@@ -35,146 +40,6 @@ fn load(connector: &Connector) -> (usize, usize) {
         in_use, waiting, ..
     } = connector.stats();
     (in_use, waiting)
-}
-
-/// Where a request stands before its head has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Slot,
-    Dns,
-    Connect,
-    #[cfg(feature = "tls")]
-    Tls,
-    Head,
-}
-
-const STAGES: &[Stage] = &[
-    Stage::Slot,
-    Stage::Dns,
-    Stage::Connect,
-    #[cfg(feature = "tls")]
-    Stage::Tls,
-    Stage::Head,
-];
-
-/// Never answers, and never drops the question either.
-#[derive(Clone, Default)]
-struct Mute(Arc<Mutex<Vec<Answer>>>);
-
-impl Resolve for Mute {
-    fn resolve(&self, _query: &Query, answer: Answer) {
-        enter(&self.0).push(answer);
-    }
-}
-
-/// A request that comes as far as its stage and no further, on a connector
-/// with one slot alone.
-struct Scene {
-    stage: Stage,
-    connector: Connector,
-    session: Session,
-    url: String,
-    peer: Peer,
-    /// The peer has got something and will not answer.
-    heard: Arc<AtomicBool>,
-    asked: Mute,
-    hole: Option<Blackhole>,
-    /// Who has the slot, where the stage is to wait for one.
-    holder: Option<Pending<Response>>,
-}
-
-impl Scene {
-    /// `None` where the platform cannot show this stage.
-    fn new(stage: Stage) -> Option<Self> {
-        let hole = match stage {
-            Stage::Connect => Some(Blackhole::new()?),
-            _ => None,
-        };
-        let heard = Arc::new(AtomicBool::new(false));
-        let hears = Arc::clone(&heard);
-        let peer = Peer::start(move |conn| {
-            conn.read_exact(1)?;
-            hears.store(true, Ordering::Release);
-            conn.wait_for_close().map(drop)
-        });
-        let asked = Mute::default();
-        let connector = Connector::builder()
-            .limit(1)
-            .resolver(asked.clone())
-            .build();
-        let session = session_of(&connector);
-        let url = match stage {
-            Stage::Dns => "http://mute.test/".to_owned(),
-            Stage::Connect => format!("http://{}/", hole.as_ref()?.address()),
-            #[cfg(feature = "tls")]
-            Stage::Tls => peer.url("/").replace("http:", "https:"),
-            Stage::Slot | Stage::Head => peer.url("/"),
-        };
-        let holder = (stage == Stage::Slot).then(|| session.get(peer.url("/")).start_send());
-        let scene = Self {
-            stage,
-            connector,
-            session,
-            url,
-            peer,
-            heard,
-            asked,
-            hole,
-            holder,
-        };
-        if stage == Stage::Slot {
-            scene.wait_until_heard();
-        }
-        Some(scene)
-    }
-
-    fn all() -> impl Iterator<Item = Self> {
-        STAGES.iter().filter_map(|&stage| Self::new(stage))
-    }
-
-    fn wait_until_heard(&self) {
-        until("the peer hears", || self.heard.load(Ordering::Acquire));
-    }
-
-    /// Waits until the request stands where it is to stand.
-    fn wait_until_there(&self) {
-        match self.stage {
-            Stage::Slot => until("one waits", || load(&self.connector) == (1, 1)),
-            Stage::Dns => until("a name is asked", || !enter(&self.asked.0).is_empty()),
-            Stage::Connect => {
-                let port = self.hole.as_ref().map(|hole| hole.address().port());
-                until("it connects", || {
-                    let sockets = port.and_then(sockets::towards);
-                    sockets.is_none_or(|sockets| sockets.syn_sent > 0)
-                });
-            }
-            #[cfg(feature = "tls")]
-            Stage::Tls => self.wait_until_heard(),
-            Stage::Head => self.wait_until_heard(),
-        }
-    }
-
-    /// The request has gone and left nothing: its slot is free, its socket
-    /// closed, and the connector serves the next.
-    fn assert_gone(self) {
-        let stage = self.stage;
-        let holding = usize::from(self.holder.is_some());
-        until(&format!("nothing is left of {stage:?}"), || {
-            load(&self.connector) == (holding, 0)
-        });
-        drop(self.holder);
-        let next = Peer::serve(|_| ok("next"));
-        let response = self.session.get(next.url("/")).send().unwrap();
-        assert_eq!(response.text().unwrap(), "next", "{stage:?}");
-        until("the sockets are closed", || {
-            sockets::towards(self.peer.port()).is_none_or(|sockets| sockets.open() == 0)
-        });
-        if let Some(hole) = &self.hole {
-            let sockets = sockets::towards(hole.address().port()).unwrap_or_default();
-            assert_eq!(sockets.syn_sent, 0);
-        }
-        self.peer.finish();
-    }
 }
 
 #[test]
@@ -572,118 +437,4 @@ fn a_resolver_that_panics_fails_its_request_alone() {
         assert_eq!(response.text().unwrap(), "fine");
     }
     assert_eq!(load(&connector), (0, 0));
-}
-
-/// What foreign code may do when the reactor calls it: with the feature
-/// `async` a `Waker` is such code.
-#[cfg(feature = "async")]
-mod on_the_reactor {
-    use std::pin::Pin;
-    use std::task::{Context, Poll, Wake, Waker};
-
-    use super::*;
-
-    /// Runs this where it is woken.
-    struct Act<F: Fn() + Send + Sync>(F);
-
-    impl<F: Fn() + Send + Sync> Wake for Act<F> {
-        fn wake(self: Arc<Self>) {
-            (self.0)();
-        }
-    }
-
-    /// Starts a request whose waker is `act`, and lets it be answered.
-    fn woken_by(session: &Session, act: impl Fn() + Send + Sync + 'static) -> Pending<Response> {
-        let gate = Gate::new();
-        let at = gate.clone();
-        let peer = Peer::serve(move |_| {
-            at.wait();
-            ok("woken")
-        });
-        let called = Arc::new(AtomicBool::new(false));
-        let notes = Arc::clone(&called);
-        let waker = Waker::from(Arc::new(Act(move || {
-            notes.store(true, Ordering::Release);
-            act();
-        })));
-        let mut pending = session.get(peer.url("/")).start_send();
-        let polled = Pin::new(&mut pending).poll(&mut Context::from_waker(&waker));
-        assert!(matches!(polled, Poll::Pending));
-        gate.open();
-        until("the waker is called", || called.load(Ordering::Acquire));
-        pending
-    }
-
-    #[test]
-    fn waiting_is_refused_and_starting_is_not() {
-        let peer = Peer::serve(|_| ok("from the waker"));
-        let session = Session::new();
-        let results = Arc::new(Mutex::new(Vec::new()));
-        let started = Arc::new(Mutex::new(None));
-        let (inside, results_in, started_in) =
-            (session.clone(), Arc::clone(&results), Arc::clone(&started));
-        let url = peer.url("/");
-        let pending = woken_by(&session, move || {
-            let start = || inside.get(&url).start_send();
-            let kind = |result: Result<Response, Error>| result.map(drop).map_err(|e| e.kind());
-            let refused = [
-                kind(inside.get(&url).send()),
-                kind(start().wait()),
-                kind(start().wait_for(WATCHDOG).expect("an answer")),
-                kind(wait_any(&mut vec![start()]).expect("an answer").1),
-                kind(as_completed([start()]).next().expect("an answer").1),
-            ];
-            enter(&results_in).extend(refused);
-            *enter(&started_in) = Some(start());
-        });
-        assert_eq!(pending.wait().unwrap().text().unwrap(), "woken");
-        until("the waker is through", || enter(&started).is_some());
-        assert_eq!(*enter(&results), [Err(Kind::Internal); 5]);
-        let started = enter(&started).take().unwrap();
-        assert_eq!(started.wait().unwrap().text().unwrap(), "from the waker");
-    }
-
-    #[test]
-    fn a_waker_that_panics_harms_nobody() {
-        let session = Session::new();
-        let pending = woken_by(&session, || panic!("a waker's own mistake"));
-        assert_eq!(pending.wait().unwrap().text().unwrap(), "woken");
-        let pending = woken_by(&session, || {});
-        assert_eq!(pending.wait().unwrap().text().unwrap(), "woken");
-    }
-
-    #[test]
-    fn a_waker_may_drop_what_it_wakes() {
-        let held: Arc<Mutex<Option<Pending<Response>>>> = Arc::default();
-        let (gate, connector) = (Gate::new(), Connector::new());
-        let at = gate.clone();
-        let peer = Peer::serve(move |_| {
-            at.wait();
-            ok("x")
-        });
-        let drops = Arc::clone(&held);
-        let waker = Waker::from(Arc::new(Act(move || drop(enter(&drops).take()))));
-        let mut pending = session_of(&connector).get(peer.url("/")).start_send();
-        let polled = Pin::new(&mut pending).poll(&mut Context::from_waker(&waker));
-        assert!(matches!(polled, Poll::Pending));
-        *enter(&held) = Some(pending);
-        gate.open();
-        until("it is dropped", || enter(&held).is_none());
-        until("its slot is free", || load(&connector) == (0, 0));
-        let response = session_of(&connector).get(peer.url("/")).send().unwrap();
-        assert_eq!(response.text().unwrap(), "x");
-    }
-
-    #[test]
-    fn closing_does_not_wait_for_itself() {
-        // SPEC C7
-        let session = Session::new();
-        let inside = session.clone();
-        let pending = woken_by(&session, move || inside.close());
-        // Its answer was there before the connector was closed.
-        assert_eq!(pending.wait().unwrap().status(), 200);
-        until("it is closed", || session.is_closed());
-        let late = session.get("http://127.0.0.1:9/").send().unwrap_err();
-        assert_eq!(late.kind(), Kind::Closed);
-    }
 }
