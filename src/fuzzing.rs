@@ -208,7 +208,7 @@ fn decoded(name: &[u8], coded: &[u8], piece: usize) -> (Vec<u8>, Option<CodingFa
 /// `Set-Cookie` lines from several hosts, and the headers they lead to.
 #[cfg(feature = "cookies")]
 pub fn cookies(data: &[u8]) {
-    use crate::cookie::{Cookie, CookieJar, CookieStore, merge_header};
+    use crate::cookie::{Cookie, CookieJar, merge_header};
 
     let hosts: Vec<Url> = [
         "https://www.example.com/a/b",

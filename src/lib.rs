@@ -151,9 +151,7 @@ mod exports {
     pub use crate::api::url::IntoUrl;
     pub use crate::call::{Auth, RedirectPolicy, Timeouts};
     #[cfg(feature = "cookies")]
-    pub use crate::cookie::{
-        Cookie, CookieJar, CookieJarBuilder, CookieStore, InvalidCookie, NoCookies, SameSite,
-    };
+    pub use crate::cookie::{Cookie, CookieJar, CookieJarBuilder, InvalidCookie, SameSite};
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};
     pub use crate::error::{Error, Kind, Phase, Timeout};
     pub use crate::head::Hop;

@@ -7,7 +7,7 @@ mod with {
     use url::Url;
 
     use crate::call::Request;
-    use crate::cookie::{CookieJar, CookieStore, merge_header};
+    use crate::cookie::{CookieJar, merge_header};
     use crate::head::ResponseHead;
 
     /// The session's own jar, if it keeps one.

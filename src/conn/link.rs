@@ -295,10 +295,14 @@ impl<S: Stream> Link<S> {
         self.readable = true;
         if self.tls.is_none() {
             let mut byte = [0];
-            return matches!(
+            let quiet = matches!(
                 self.stream.read(&mut byte),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock
             );
+            // Whatever comes from here on is told of anew, so the next pump
+            // need not look for an answer before its request is out.
+            self.readable = !quiet;
+            return quiet;
         }
         let mut plain = BytesMut::new();
         matches!(self.read(&mut plain, 1), Ok(Read::Blocked))

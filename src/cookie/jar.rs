@@ -13,7 +13,7 @@ use url::Url;
 
 use super::domain::{Target, is_ip};
 use super::store::{Stamp, Store};
-use super::{Cookie, CookieStore, admit, header, parse};
+use super::{Cookie, admit, header, parse};
 use crate::sync::{Arc, Mutex, lock};
 
 /// The cookie module's only clock.
@@ -39,7 +39,7 @@ pub(super) fn now() -> SystemTime {
 ///
 /// ```
 /// use http::HeaderValue;
-/// use miohttp::{CookieJar, CookieStore};
+/// use miohttp::CookieJar;
 /// use url::Url;
 ///
 /// let jar = CookieJar::new();
@@ -74,6 +74,18 @@ impl CookieJar {
     /// An empty jar with the default options.
     pub fn new() -> Self {
         Self::builder().build()
+    }
+
+    /// Takes the `Set-Cookie` values of a response that came from `url`, in
+    /// the order they stood in it. What may not be stored is left out.
+    pub fn store(&self, url: &Url, set_cookie: &mut dyn Iterator<Item = &HeaderValue>) {
+        self.store_at(url, set_cookie, now());
+    }
+
+    /// The value of the `Cookie` header for a request to `url`, or `None` to
+    /// send none.
+    pub fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        self.header_at(url, now())
     }
 
     /// Starts a jar with other options.
@@ -277,16 +289,6 @@ impl CookieJar {
 
     fn is_refused_ip(&self, host: &str) -> bool {
         !self.inner.options.allow_ip_hosts && is_ip(host)
-    }
-}
-
-impl CookieStore for CookieJar {
-    fn store(&self, url: &Url, set_cookie: &mut dyn Iterator<Item = &HeaderValue>) {
-        self.store_at(url, set_cookie, now());
-    }
-
-    fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        self.header_at(url, now())
     }
 }
 

@@ -21,9 +21,6 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use http::HeaderValue;
-use url::Url;
-
 pub(crate) use header::merge_header;
 pub use jar::{CookieJar, CookieJarBuilder};
 
@@ -36,66 +33,6 @@ mod parse;
 mod store;
 #[cfg(test)]
 mod tests;
-
-/// Where cookies are kept between requests.
-///
-/// [`CookieJar`] is the built-in implementation and what a session keeps. The
-/// trait is the seam for others; a session does not take one yet. Both methods
-/// are called once per hop of a redirect chain.
-///
-/// # Examples
-///
-/// A store that sends a fixed cookie and remembers nothing:
-///
-/// ```
-/// use http::HeaderValue;
-/// use miohttp::CookieStore;
-/// use url::Url;
-///
-/// struct Fixed;
-///
-/// impl CookieStore for Fixed {
-///     fn store(&self, _url: &Url, _set_cookie: &mut dyn Iterator<Item = &HeaderValue>) {}
-///
-///     fn cookies(&self, _url: &Url) -> Option<HeaderValue> {
-///         Some(HeaderValue::from_static("theme=dark"))
-///     }
-/// }
-///
-/// let url = Url::parse("http://example.com/").unwrap();
-/// assert_eq!(Fixed.cookies(&url).unwrap(), "theme=dark");
-/// ```
-pub trait CookieStore: Send + Sync {
-    /// Takes the `Set-Cookie` values of a response that came from `url`, in
-    /// the order they stood in it.
-    fn store(&self, url: &Url, set_cookie: &mut dyn Iterator<Item = &HeaderValue>);
-
-    /// The value of the `Cookie` header for a request to `url`, or `None` to
-    /// send none.
-    fn cookies(&self, url: &Url) -> Option<HeaderValue>;
-}
-
-/// A store without cookies: it keeps nothing and sends nothing.
-///
-/// # Examples
-///
-/// ```
-/// use miohttp::{CookieStore, NoCookies};
-/// use url::Url;
-///
-/// let url = Url::parse("http://example.com/").unwrap();
-/// assert!(NoCookies.cookies(&url).is_none());
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoCookies;
-
-impl CookieStore for NoCookies {
-    fn store(&self, _url: &Url, _set_cookie: &mut dyn Iterator<Item = &HeaderValue>) {}
-
-    fn cookies(&self, _url: &Url) -> Option<HeaderValue> {
-        None
-    }
-}
 
 /// One cookie with its attributes.
 ///

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use url::Url;
 
-use super::{Cookie, CookieJar, CookieStore, NoCookies, parse};
+use super::{Cookie, CookieJar, parse};
 
 mod limits;
 
@@ -508,16 +508,4 @@ fn debug_shows_no_secrets() {
         text.contains("cookies: 1") && text.contains("<7 bytes>"),
         "{text}"
     );
-}
-
-#[test]
-fn no_cookies_k12() {
-    let store: &dyn CookieStore = &NoCookies;
-    let to = url("http://example.org/");
-    store.store(&to, &mut [&HeaderValue::from_static("a=1")].into_iter());
-    assert_eq!(store.cookies(&to), None);
-    // The same calls with the real one, through the same trait object.
-    let store: &dyn CookieStore = &CookieJar::new();
-    store.store(&to, &mut [&HeaderValue::from_static("a=1")].into_iter());
-    assert_eq!(store.cookies(&to).unwrap(), "a=1");
 }

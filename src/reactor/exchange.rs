@@ -5,7 +5,7 @@
 //!              └── an idle connection ──────────▲ └─ short body ─────▲
 //! ```
 //!
-//! Whatever happens, its [`Advance`](crate::job::Advance) is called once a hop
+//! Whatever happens, its [`Advance`] is called once a hop
 //! with the outcome, and its pipe is ended with a reason.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
