@@ -23,7 +23,7 @@ use crate::head::{Hop, ResponseHead};
 /// The body goes on arriving while nobody reads, up to twice the
 /// [`read_buffer`](crate::SessionBuilder::read_buffer), then waits. It is read
 /// once: whole by [`bytes`](Response::bytes), [`text`](Response::text) or
-/// [`json`](Response::json), or piece by piece by [`chunk`](Response::chunk) or
+/// `json`, or piece by piece by [`chunk`](Response::chunk) or
 /// [`into_reader`](Response::into_reader). Dropping a response reads a short
 /// rest away, so that its connection can serve again, and closes it otherwise.
 ///

@@ -1,4 +1,4 @@
-//! Cookies: the built-in jar, and the trait a foreign one implements.
+//! Cookies: the jar a session keeps.
 //!
 //! The rules are RFC 6265bis. A `Set-Cookie` line passes four gates, each a
 //! file of its own, and only the last one touches shared state:
