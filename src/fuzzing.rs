@@ -300,6 +300,7 @@ pub fn tls(data: &[u8]) {
             token: Token(0),
             readable: true,
             writable: true,
+            hung_up: false,
         });
         match link.establish() {
             Ok(false) => {}

@@ -21,6 +21,10 @@ use crate::tls;
 /// How much ciphertext may wait for the socket while more is being encrypted.
 const MAX_CIPHERTEXT: usize = 64 * 1024;
 
+/// Ciphertext read without any plaintext in it before others get their turn: a
+/// server may send session tickets for ever.
+const MAX_BARREN: usize = 32 * 1024;
+
 /// Ciphertext read at a time during the handshake.
 const HANDSHAKE_READ: usize = 4 * 1024;
 
@@ -40,6 +44,8 @@ pub(crate) struct Link<S> {
     sent: bool,
     /// The socket reported its end. TLS may still hold records of before.
     ended: bool,
+    /// The system has told of the peer's end.
+    hung_up: bool,
     /// Writing failed while something was read. What the peer said before that
     /// goes first; the next write reports it.
     write_fault: Option<io::Error>,
@@ -59,6 +65,8 @@ pub(crate) enum Read {
     Bytes(usize),
     /// Nothing now; readiness will tell.
     Blocked,
+    /// Much was read and nothing of it was data. There may be more at once.
+    Barren,
     /// The peer sends no more. `clean` is false for a TLS session that ended
     /// without `close_notify` (SPEC R41).
     End { clean: bool },
@@ -95,6 +103,7 @@ impl<S: Stream> Link<S> {
             writable: false,
             sent: false,
             ended: false,
+            hung_up: false,
             write_fault: None,
         }
     }
@@ -115,6 +124,12 @@ impl<S: Stream> Link<S> {
     pub(crate) fn ready(&mut self, ready: Ready) {
         self.readable |= ready.readable;
         self.writable |= ready.writable;
+        self.hung_up |= ready.hung_up;
+    }
+
+    /// Whether the peer is known to send no more, though it may not all be read.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.hung_up
     }
 
     /// Goes on towards [`Stage::Open`]; true once there.
@@ -157,8 +172,7 @@ impl<S: Stream> Link<S> {
         let Some(tls) = &mut self.tls else {
             return Ok(true);
         };
-        // No application data can arrive before the handshake is over and a
-        // request was sent, so this stays empty.
+        // Where data would go that nobody has asked for yet.
         let mut plain = BytesMut::new();
         loop {
             let processed = tls.process(&mut plain, usize::MAX);
@@ -167,6 +181,10 @@ impl<S: Stream> Link<S> {
             let flushed = flush(&mut self.stream, tls, &mut self.writable);
             processed?;
             flushed?;
+            if !plain.is_empty() {
+                let message = "the server sent data before it was asked for any";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
+            }
             if !tls.is_handshaking() {
                 return Ok(true);
             }
@@ -174,7 +192,7 @@ impl<S: Stream> Link<S> {
                 return Ok(false);
             }
             match fill(&mut self.stream, tls, HANDSHAKE_READ, &mut self.readable)? {
-                Fill::Bytes => {}
+                Fill::Bytes(_) => {}
                 Fill::Blocked => return Ok(false),
                 Fill::End => tls.eof()?,
             }
@@ -188,6 +206,7 @@ impl<S: Stream> Link<S> {
         };
         let before = into.len();
         let limit = before.saturating_add(room);
+        let mut taken = 0;
         loop {
             let processed = tls.process(into, limit);
             // A KeyUpdate or an alert of ours may want to go out.
@@ -195,10 +214,12 @@ impl<S: Stream> Link<S> {
                 self.writable = false;
                 self.write_fault.get_or_insert(fault);
             }
-            processed?;
+            // What was decrypted before a fault comes first; the fault is
+            // repeated by the next call.
             if into.len() > before {
                 return Ok(Read::Bytes(into.len() - before));
             }
+            processed?;
             if tls.peer_closed() {
                 return Ok(Read::End { clean: true });
             }
@@ -208,13 +229,12 @@ impl<S: Stream> Link<S> {
             if !self.readable {
                 return Ok(Read::Blocked);
             }
-            match fill(
-                &mut self.stream,
-                tls,
-                room.min(MAX_CIPHERTEXT),
-                &mut self.readable,
-            )? {
-                Fill::Bytes => {}
+            if taken >= MAX_BARREN {
+                return Ok(Read::Barren);
+            }
+            let room = room.clamp(HANDSHAKE_READ, MAX_CIPHERTEXT);
+            match fill(&mut self.stream, tls, room, &mut self.readable)? {
+                Fill::Bytes(n) => taken += n,
                 Fill::Blocked => return Ok(Read::Blocked),
                 Fill::End => self.ended = true,
             }
@@ -292,7 +312,9 @@ impl<S: Stream> Link<S> {
     /// but session tickets and key updates to read (SPEC P4). The server may
     /// yet close it the next moment; this only weeds out what is known dead.
     pub(crate) fn probe(&mut self) -> bool {
+        // What became of the socket while nobody used it went by unnoticed.
         self.readable = true;
+        self.writable = true;
         if self.tls.is_none() {
             let mut byte = [0];
             let quiet = matches!(
@@ -305,7 +327,9 @@ impl<S: Stream> Link<S> {
             return quiet;
         }
         let mut plain = BytesMut::new();
-        matches!(self.read(&mut plain, 1), Ok(Read::Blocked))
+        let quiet = matches!(self.read(&mut plain, 1), Ok(Read::Blocked));
+        self.release_buffers();
+        quiet
     }
 
     /// Gives back what an idle link does not need.
@@ -335,7 +359,7 @@ impl<S: Stream> Link<S> {
 }
 
 enum Fill {
-    Bytes,
+    Bytes(usize),
     Blocked,
     End,
 }
@@ -351,7 +375,7 @@ fn fill<S: Stream>(
         Ok(0) => Ok(Fill::End),
         Ok(n) => {
             tls.advance(n);
-            Ok(Fill::Bytes)
+            Ok(Fill::Bytes(n))
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             *readable = false;
@@ -443,6 +467,7 @@ mod tests {
             token: Token(0),
             readable: false,
             writable: true,
+            hung_up: false,
         };
         link.ready(ready);
         assert!(!link.establish().unwrap());

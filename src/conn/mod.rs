@@ -182,8 +182,12 @@ impl<S: Stream> Conn<S> {
                     self.timing.received(now);
                     if n >= self.read_size {
                         self.read_size = (self.read_size * 2).min(MAX_READ);
+                    } else if n < self.read_size / 4 {
+                        self.shrink(n);
                     }
                 }
+                // Nothing for the exchange, but its turn is over.
+                Read::Barren => return Ok(Pumped::Again),
                 Read::End { clean } => return self.ended(clean, sink),
                 Read::Blocked => {
                     if let Some(fault) = self.link.take_write_fault() {
@@ -267,7 +271,7 @@ impl<S: Stream> Conn<S> {
 
     /// The peer sends no more.
     fn ended(&mut self, clean: bool, sink: &mut dyn Sink) -> Result<Pumped, ConnFault> {
-        if !clean && self.machine.close_reason() == Some(CloseReason::CloseDelimited) {
+        if !clean && self.machine.reads_until_close() {
             // Anybody on the path can cut TLS short (RFC 9112 §9.8, SPEC R41).
             return Err(ConnFault::Truncated);
         }
@@ -284,6 +288,16 @@ impl<S: Stream> Conn<S> {
         }
         self.machine.force_close(CloseReason::PeerClosing);
         Ok(Pumped::Done)
+    }
+
+    /// A read brought little: what it brought is copied, for a piece of it that
+    /// waits for its reader would keep the whole buffer alive, and the next
+    /// read is smaller.
+    fn shrink(&mut self, brought: usize) {
+        self.read_size = (self.read_size / 2).max(FIRST_READ);
+        if self.input.len() <= brought && self.machine.is_reading_body() {
+            self.input = BytesMut::from(&self.input[..]);
+        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -331,7 +345,8 @@ impl<S: Stream> Conn<S> {
     /// After [`Pumped::Done`]: ready for the next exchange, its buffers given
     /// back; or false, and it must be closed (SPEC P2).
     pub(crate) fn rest(&mut self) -> bool {
-        if !self.is_flushed() || !self.machine.is_reusable(self.input.len()) {
+        let is_reusable = self.machine.is_reusable(self.input.len());
+        if !is_reusable || !self.is_flushed() || self.link.is_hung_up() {
             return false;
         }
         self.machine.reset();
@@ -363,5 +378,122 @@ impl<S: Stream> Conn<S> {
         } else {
             self.link.abort();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::io;
+
+    use http::{Method, Version};
+
+    use super::*;
+    use crate::handoff::pipe::Budget;
+    use crate::head::{BodyLength, Fields};
+    use crate::net::Ready;
+
+    /// Gives its pieces one a read.
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl Stream for Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let Some(piece) = self.0.first_mut() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            let n = piece.len().min(into.len());
+            into[..n].copy_from_slice(&piece[..n]);
+            piece.drain(..n);
+            if piece.is_empty() {
+                self.0.remove(0);
+            }
+            Ok(n)
+        }
+
+        fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            Ok(from.iter().map(|slice| slice.len()).sum())
+        }
+
+        fn connected(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn abort_on_close(&mut self) {}
+    }
+
+    struct Keep(Vec<Bytes>);
+
+    impl Sink for Keep {
+        fn event(&mut self, event: Event) {
+            if let Event::Data(data) = event {
+                self.0.push(data);
+            }
+        }
+
+        fn has_room(&self) -> bool {
+            true
+        }
+    }
+
+    /// Pieces that wait for a slow reader are counted by their length, so they
+    /// must not keep much more than that alive.
+    #[test]
+    fn small_pieces_behind_large_ones_pin_no_large_buffers() {
+        let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+        let mut pieces = vec![head, vec![b'x'; 4 << 20]];
+        pieces.extend((0..500).map(|_| vec![b'y'; 600]));
+        let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+        let token = Token(0);
+        let mut link = Link::new(Pieces(pieces), peer, None);
+        link.ready(Ready {
+            token,
+            readable: true,
+            writable: true,
+            hung_up: false,
+        });
+        assert!(link.establish().unwrap());
+        let mut conn = Conn::new(link, token);
+        let head = RequestHead {
+            method: Method::GET,
+            target: Bytes::from_static(b"/"),
+            version: Version::HTTP_11,
+            fields: Fields::default(),
+            body: BodyLength::Empty,
+            expect_continue: false,
+        };
+        let limits = ExchangeLimits {
+            total: None,
+            connect: None,
+            sock_connect: None,
+            sock_read: None,
+            expect_continue: std::time::Duration::ZERO,
+            max_line: 8190,
+            max_field: 8190,
+            max_fields: 128,
+            read_until_eof: true,
+            pipe: Budget { low: 1, high: 2 },
+        };
+        let now = Instant::now();
+        conn.assign(&head, Bytes::new(), &limits, now);
+        let mut kept = Keep(Vec::new());
+        while conn.pump(now, &mut kept).unwrap() == Pumped::Again {}
+        drop(conn);
+        let pieces = kept.0;
+        assert_eq!(
+            pieces.iter().map(Bytes::len).sum::<usize>(),
+            (4 << 20) + 300_000
+        );
+        assert!(
+            pieces.iter().any(|piece| piece.len() > 100_000),
+            "reads grew"
+        );
+        let small = pieces.into_iter().rev().take(400);
+        let held: usize = small
+            .map(|piece| piece.try_into_mut().unwrap().capacity())
+            .sum();
+        assert!(
+            held < 4 * 400 * 600,
+            "{held} bytes for {} of data",
+            400 * 600
+        );
     }
 }

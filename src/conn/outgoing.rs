@@ -2,6 +2,7 @@
 //! it, then larger pieces of the body as they were handed over, uncopied.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
@@ -13,7 +14,7 @@ const COPY: usize = 4 * 1024;
 /// Slices given to one write. More seldom helps, and the array lives on the stack.
 const SLICES: usize = 16;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outgoing {
     head: Vec<u8>,
     written: usize,
@@ -94,6 +95,16 @@ impl Outgoing {
     /// Forgets everything, and the memory with it.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    // Heads hold credentials, bodies anything: only how much there is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("head", &(self.head.len() - self.written))
+            .field("pieces", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -33,6 +33,10 @@ use super::{DnsFault, IpFamily, distinct};
 /// this the oldest are forgotten: their resolver may never answer.
 const MAX_DESERTED: usize = 1024;
 
+/// A lookup that has taken this long is not joined any more: its resolver may
+/// have lost it.
+const MAX_JOINABLE: Duration = Duration::from_secs(30);
+
 /// `W` names a waiter, such as an exchange's id; a waiter waits for one lookup
 /// at a time.
 #[derive(Debug)]
@@ -54,6 +58,13 @@ pub(crate) struct Cache<W> {
 /// A lookup under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LookupId(u64);
+
+#[cfg(test)]
+impl LookupId {
+    pub(super) fn numbered(n: u64) -> Self {
+        Self(n)
+    }
+}
 
 /// What [`Cache::lookup`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +108,7 @@ struct Entry {
 #[derive(Debug)]
 struct Flight<W> {
     key: Arc<Key>,
+    since: Instant,
     /// By order of arrival.
     waiters: BTreeMap<u64, W>,
     /// What has arrived in part.
@@ -143,7 +155,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             return Found::Hit(addresses);
         }
         if let Some(&id) = self.joinable.get(&key) {
-            return Found::Joined(self.join(id, waiter));
+            let since = self.flights.get(&id).map(|flight| flight.since);
+            if since.is_some_and(|at| now.saturating_duration_since(at) < MAX_JOINABLE) {
+                return Found::Joined(self.join(id, waiter));
+            }
         }
         let key = Arc::new(key);
         let id = LookupId(self.tick());
@@ -152,6 +167,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             id,
             Flight {
                 key,
+                since: now,
                 waiters: BTreeMap::new(),
                 early: Vec::new(),
             },
@@ -223,22 +239,22 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// A waiter gives up. Its lookup goes on, for the others or for the cache.
-    pub(crate) fn abandon(&mut self, waiter: W) {
-        let Some((id, place)) = self.places.remove(&waiter) else {
-            return;
-        };
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
+    /// Named is a lookup nobody waits for any more: one that has not begun may
+    /// be spared, and [forgotten](Self::forget).
+    pub(crate) fn abandon(&mut self, waiter: W) -> Option<LookupId> {
+        let (id, place) = self.places.remove(&waiter)?;
+        let flight = self.flights.get_mut(&id)?;
         flight.waiters.remove(&place);
-        if flight.waiters.is_empty() {
-            self.deserted.insert(id);
-            if self.deserted.len() > MAX_DESERTED
-                && let Some(oldest) = self.deserted.pop_first()
-            {
-                self.forget(oldest);
-            }
+        if !flight.waiters.is_empty() {
+            return None;
         }
+        self.deserted.insert(id);
+        if self.deserted.len() > MAX_DESERTED
+            && let Some(oldest) = self.deserted.pop_first()
+        {
+            self.forget(oldest);
+        }
+        Some(id)
     }
 
     /// Drops what is known about one host and port, or about all (SPEC C23).
@@ -322,7 +338,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// Gives up a flight without waiters; its end will not be noticed.
-    fn forget(&mut self, id: LookupId) {
+    pub(crate) fn forget(&mut self, id: LookupId) {
+        self.deserted.remove(&id);
         if let Some(flight) = self.flights.remove(&id)
             && self.joinable.get(&flight.key) == Some(&id)
         {

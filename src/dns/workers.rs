@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{Answer, DnsFault, Query, Resolve};
+use super::{Answer, DnsFault, LookupId, Query, Resolve};
 
 /// How long a thread with nothing to do stays. Long enough for the lookups of
 /// one page or crawl to share threads, short enough to leave nothing behind.
@@ -61,14 +61,14 @@ impl Workers {
 
     /// Has `query` answered by some worker; never blocks. A full queue, or no
     /// thread to be had, is answered from here, on the calling thread.
-    pub(crate) fn start(&self, query: Query, answer: Answer) {
+    pub(crate) fn start(&self, id: LookupId, query: Query, answer: Answer) {
         let mut state = self.shared.lock();
         if state.queue.len() >= self.shared.max_queue {
             drop(state);
             answer.refuse(DnsFault::Busy);
             return;
         }
-        state.queue.push_back((query, answer));
+        state.queue.push_back((id, query, answer));
         // Idle threads take one query each, those already woken included.
         if state.queue.len() <= state.idle {
             drop(state);
@@ -78,6 +78,17 @@ impl Workers {
             drop(state);
             self.spawn();
         }
+    }
+
+    /// Takes a query back that no worker has begun; whether there was one. Its
+    /// answer is dropped. So names nobody waits for do not hold up others.
+    pub(crate) fn withdraw(&self, id: LookupId) -> bool {
+        let mut state = self.shared.lock();
+        let place = state.queue.iter().position(|(queued, ..)| *queued == id);
+        let withdrawn = place.and_then(|place| state.queue.remove(place));
+        drop(state);
+        // Outside the lock: dropping an answer calls its sink.
+        withdrawn.is_some()
     }
 
     /// Starts a thread that has been counted already.
@@ -116,7 +127,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<(Query, Answer)>,
+    queue: VecDeque<(LookupId, Query, Answer)>,
     /// Threads that will look at the queue again, busy ones included.
     threads: usize,
     /// Those of them that wait for `ready`.
@@ -127,7 +138,7 @@ struct State {
 impl Shared {
     /// A worker's life.
     fn work(&self) {
-        while let Some((query, answer)) = self.next() {
+        while let Some((_, query, answer)) = self.next() {
             let resolve = AssertUnwindSafe(|| self.resolver.resolve(&query, answer));
             // The answer is dropped while unwinding, and so is answered.
             if let Err(payload) = catch_unwind(resolve) {
@@ -142,7 +153,7 @@ impl Shared {
     }
 
     /// The next query; `None` when this thread is to end, no longer counted.
-    fn next(&self) -> Option<(Query, Answer)> {
+    fn next(&self) -> Option<(LookupId, Query, Answer)> {
         let mut state = self.lock();
         let mut waited = false;
         loop {
@@ -175,7 +186,7 @@ impl Shared {
         let queue = mem::take(&mut state.queue);
         drop(state);
         let fault = DnsFault::Failed(Arc::new(error));
-        for (_, answer) in queue {
+        for (_, _, answer) in queue {
             answer.refuse(fault.clone());
         }
     }

@@ -1,6 +1,6 @@
 //! The real network, over mio. The only file that knows mio.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,6 +89,7 @@ impl Net for MioNet {
                 token: Token(event.token().0),
                 readable: event.is_readable() || event.is_read_closed() || failed,
                 writable: event.is_writable() || event.is_write_closed() || failed,
+                hung_up: event.is_read_closed() || failed,
             });
         }
         Ok(())
@@ -111,7 +112,13 @@ impl Stream for MioStream {
     }
 
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        retry(|| self.0.write_vectored(from))
+        let socket = SockRef::from(&self.0);
+        // A program may have put SIGPIPE back to what ends it; these calls
+        // leave it out of the matter.
+        match from {
+            [one] => retry(|| socket.send_with_flags(one, NO_SIGNAL)),
+            many => retry(|| socket.send_vectored_with_flags(many, NO_SIGNAL)),
+        }
     }
 
     fn connected(&mut self) -> io::Result<bool> {
@@ -135,6 +142,13 @@ impl Stream for MioStream {
         let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
 }
+
+/// `MSG_NOSIGNAL`. The other systems that have SIGPIPE set it for the socket,
+/// which mio does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_SIGNAL: i32 = 0x4000;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_SIGNAL: i32 = 0;
 
 /// What a connecting socket answers on some systems.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -56,4 +56,7 @@ pub(crate) struct Ready {
     pub(crate) token: Token,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    /// The peer sends no more, or the socket is broken. There may be more to
+    /// read before that shows.
+    pub(crate) hung_up: bool,
 }

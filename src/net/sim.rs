@@ -35,12 +35,17 @@ struct State {
     windows: HashMap<SocketAddr, usize>,
     wires: Vec<Wire>,
     open: usize,
+    /// More sockets than this the system does not give.
+    descriptors: usize,
     watched: usize,
     /// Wires with something untold.
     changed: BTreeSet<usize>,
     agenda: BTreeMap<(Instant, u64), Action>,
     entries: u64,
 }
+
+/// No descriptor left; the same number everywhere.
+const EMFILE: i32 = 24;
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -114,6 +119,7 @@ impl World {
             windows: HashMap::new(),
             wires: Vec::new(),
             open: 0,
+            descriptors: usize::MAX,
             watched: 0,
             changed: BTreeSet::new(),
             agenda: BTreeMap::new(),
@@ -160,6 +166,10 @@ impl World {
     /// The next waits fail.
     pub(crate) fn fail_waits(&self, count: u32) {
         self.state().failing = count;
+    }
+
+    pub(crate) fn set_descriptors(&self, count: usize) {
+        self.state().descriptors = count;
     }
 
     pub(crate) fn set_manner(&self, address: SocketAddr, manner: Manner) {
@@ -241,6 +251,8 @@ impl State {
                     token,
                     readable,
                     writable,
+                    // As the system has it: what is so now, not what changed.
+                    hung_up: wire.finished || wire.broken == Some(Broken::Reset),
                 });
             }
         }
@@ -270,6 +282,9 @@ impl Net for SimNet {
             return Err(io::ErrorKind::NetworkUnreachable.into());
         }
         let mut state = self.0.state();
+        if state.open >= state.descriptors {
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         let n = state.wires.len();
         let window = state.windows.get(&address).copied();
         state.open += 1;
@@ -500,6 +515,7 @@ impl Peer {
         }
     }
 
+    #[cfg(feature = "tls")]
     /// Room for so many bytes, and then writing fails in the middle of it.
     pub(crate) fn break_pipe_after(&self, bytes: usize) {
         self.world.state().wires[self.n].brittle = true;

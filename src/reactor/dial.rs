@@ -10,6 +10,7 @@
 //! sockets are closed.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,10 @@ use crate::pool::Permit;
 /// How long IPv4 waits for IPv6 addresses that are still being looked up
 /// (RFC 8305 §3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// Sockets of one race at a time; it holds only one slot. The next attempt then
+/// waits for one of them to fail.
+const MAX_ATTEMPTS: usize = 8;
 
 pub(super) struct Dial<N: Net> {
     permit: Permit<PoolKey, Pooled<N>>,
@@ -56,11 +61,7 @@ impl<N: Net> Dial<N> {
 
     /// When [`Engine::race`] has to look again.
     pub(super) fn deadline(&self, sockets: &mut Table<Socket<N>>) -> Option<Instant> {
-        let next = if self.untried.is_empty() || self.in_handshake(sockets) {
-            None
-        } else {
-            self.next_at
-        };
+        let next = self.next_at.filter(|_| self.has_next(sockets));
         let attempts = self
             .attempts
             .iter()
@@ -80,12 +81,19 @@ impl<N: Net> Dial<N> {
         })
     }
 
+    /// Whether there is another attempt to start, now or later.
+    fn has_next(&self, sockets: &mut Table<Socket<N>>) -> bool {
+        !self.untried.is_empty()
+            && self.attempts.len() < MAX_ATTEMPTS
+            && !self.in_handshake(sockets)
+    }
+
     fn may_start(&self, now: Instant, sockets: &mut Table<Socket<N>>) -> bool {
         let due = match self.next_at {
             Some(at) => at <= now,
             None => self.attempts.is_empty(),
         };
-        due && !self.untried.is_empty() && !self.in_handshake(sockets)
+        due && self.has_next(sockets)
     }
 
     /// Takes in addresses, new ones in an order that alternates families. IPv6
@@ -278,10 +286,14 @@ impl<N: Net> Engine<N> {
         key: &PoolKey,
         deadline: Option<Instant>,
     ) -> Result<Token, Error> {
-        let stream = self
-            .net
-            .connect(peer)
-            .map_err(|error| connect_error(error.into(), Stage::Connect, peer))?;
+        let mut connected = self.net.connect(peer);
+        if connected.as_ref().is_err_and(is_out_of_descriptors) {
+            // Idle connections hold no slot, but they hold descriptors.
+            self.close_idle();
+            connected = self.net.connect(peer);
+        }
+        let stream =
+            connected.map_err(|error| connect_error(error.into(), Stage::Connect, peer))?;
         let tls = key.tls().map(|client| (client, key.host()));
         let link = Link::new(stream, peer, tls);
         let attempt = Socket::Attempt {
@@ -369,7 +381,7 @@ impl<N: Net> Engine<N> {
         let Some(Running::Dialing { exchange, dial, .. }) = self.remove(id) else {
             return self.close_socket(token);
         };
-        self.names.abandon(id);
+        self.leave_lookup(id);
         for other in dial.attempts {
             if other != token {
                 self.close_socket(other);
@@ -399,14 +411,29 @@ impl<N: Net> Engine<N> {
 
     /// Closes the sockets of a dial, then frees its slot.
     pub(super) fn hang_up(&mut self, id: ExchangeId, dial: Dial<N>) {
-        self.names.abandon(id);
+        self.leave_lookup(id);
         for &token in &dial.attempts {
             self.close_socket(token);
         }
         drop(dial.permit);
     }
 
+    /// This exchange waits for no name any more.
+    fn leave_lookup(&mut self, id: ExchangeId) {
+        if let Some(lookup) = self.names.abandon(id)
+            && self.lookups.withdraw(lookup)
+        {
+            self.names.forget(lookup);
+        }
+    }
+
     fn running(&mut self, id: ExchangeId) -> Option<&mut Running<N>> {
         self.exchanges.get_mut(&id).map(|entry| &mut entry.running)
     }
+}
+
+/// EMFILE and ENFILE, for which std has no kind; the numbers are the same on
+/// every Unix.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

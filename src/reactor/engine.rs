@@ -54,6 +54,9 @@ pub(crate) struct Config {
 /// Starts lookups elsewhere; answers come as [`Command::Resolved`].
 pub(crate) trait Lookups {
     fn start(&mut self, id: LookupId, query: Query);
+
+    /// Takes back a lookup that has not begun; false if it has.
+    fn withdraw(&mut self, id: LookupId) -> bool;
 }
 
 /// Names kept by the DNS cache (SPEC C22).
@@ -217,9 +220,7 @@ impl<N: Net> Engine<N> {
                 self.names.clear(name);
             }
             Command::Control(Control::CloseIdle) => {
-                for mut conn in self.pool.drain_idle() {
-                    self.close_conn(&mut conn);
-                }
+                self.close_idle();
             }
             Command::Control(Control::Shutdown) => {
                 self.shut_down(&Error::closed());
@@ -227,6 +228,12 @@ impl<N: Net> Engine<N> {
             }
         }
         Turn::Continue
+    }
+
+    pub(super) fn close_idle(&mut self) {
+        for mut conn in self.pool.drain_idle() {
+            self.close_conn(&mut conn);
+        }
     }
 
     /// Idle connections whose time is over (SPEC C1).

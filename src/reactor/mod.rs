@@ -119,6 +119,10 @@ impl Lookups for WorkerLookups {
             // Nobody waits for it once the reactor has ended.
             let _ = mailbox.push(Command::Resolved(id, lookup));
         }));
-        self.workers.start(query, answer);
+        self.workers.start(id, query, answer);
+    }
+
+    fn withdraw(&mut self, id: LookupId) -> bool {
+        self.workers.withdraw(id)
     }
 }

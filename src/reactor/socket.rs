@@ -52,7 +52,10 @@ impl<N: Net> Socket<N> {
     /// Closes what this table holds; an idle socket is the pool's to close.
     pub(super) fn close(self, net: &mut N) {
         match self {
-            Self::Attempt { mut link, .. } => net.deregister(link.stream()),
+            Self::Attempt { mut link, .. } => {
+                link.abort();
+                net.deregister(link.stream());
+            }
             Self::Busy { mut lent, .. } | Self::Draining { mut lent, .. } => {
                 lent.hang_up();
                 net.deregister(lent.link().stream());

@@ -322,3 +322,32 @@ fn deserted_lookups_are_bounded() {
     b.begin("host-0", 0, 0);
     b.check();
 }
+
+/// A lookup whose resolver has lost it does not take all who come later along.
+#[test]
+fn a_lookup_is_joined_only_for_so_long() {
+    let mut b = bench(Some(TTL), 1000, true);
+    let lost = b.begin("a", 1, 0);
+    assert_eq!(b.look("a", 2, 29), Found::Joined(vec![]));
+    let anew = b.begin("a", 3, 30);
+    assert_ne!(lost, anew);
+    b.check();
+    assert_eq!(b.end(lost, "10.0.0.1", 31), [1, 2]);
+    assert_eq!(b.look("a", 4, 31), Found::Joined(vec![]));
+    assert_eq!(b.end(anew, "10.0.0.2", 32), [3, 4]);
+    assert_eq!(b.look("a", 5, 32), hit("10.0.0.2"), "the newer one is kept");
+    b.check();
+}
+
+#[test]
+fn a_forgotten_lookup_leaves_nothing_behind() {
+    let mut b = bench(Some(TTL), 1000, true);
+    let id = b.begin("a", 1, 0);
+    assert_eq!(b.look("a", 2, 0), Found::Joined(vec![]));
+    assert_eq!(b.cache.abandon(1), None, "another waits");
+    assert_eq!(b.cache.abandon(2), Some(id));
+    b.cache.forget(id);
+    b.check();
+    assert!(b.cache.flights.is_empty() && b.cache.joinable.is_empty());
+    b.begin("a", 3, 0);
+}

@@ -18,8 +18,13 @@ fn answer() -> (Answer, Receiver<Lookup>) {
 
 fn start(workers: &Workers, host: &str) -> Receiver<Lookup> {
     let (answer, receiver) = answer();
-    workers.start(Query::new(host, 80, IpFamily::Any), answer);
+    start_as(workers, 0, host, answer);
     receiver
+}
+
+fn start_as(workers: &Workers, id: u64, host: &str, answer: Answer) {
+    let query = Query::new(host, 80, IpFamily::Any);
+    workers.start(LookupId::numbered(id), query, answer);
 }
 
 fn done(receiver: &Receiver<Lookup>) -> Result<Vec<IpAddr>, DnsFault> {
@@ -216,7 +221,8 @@ fn no_thread_to_be_had() {
         let mut state = workers.shared.lock();
         state.threads += 1;
         let query = Query::new("a", 80, IpFamily::Any);
-        state.queue.push_back((query, answer));
+        let id = LookupId::numbered(0);
+        state.queue.push_back((id, query, answer));
     }
     workers.shared.spawn_failed(io::Error::other("no threads"));
     assert_eq!(failure(&receiver), "no threads");
@@ -251,4 +257,25 @@ fn not_found_only_when_sure() {
         assert_eq!(says_not_found(&error), sure, "{detail}");
     }
     assert!(!says_not_found(&io::Error::from_raw_os_error(11)));
+}
+
+/// Names nobody waits for do not hold up the others.
+#[test]
+fn a_query_that_waits_can_be_withdrawn() {
+    let (workers, remote) = scripted(1, 2, IDLE);
+    let (stuck_answer, stuck) = answer();
+    start_as(&workers, 1, "block", stuck_answer);
+    remote.entered.recv_timeout(PATIENCE).unwrap();
+    let ((one, first), (other, second)) = (answer(), answer());
+    start_as(&workers, 2, "block", one);
+    start_as(&workers, 3, "a", other);
+    let full = start(&workers, "a");
+    assert!(matches!(done(&full), Err(DnsFault::Busy)));
+    assert!(!workers.withdraw(LookupId::numbered(1)), "it has begun");
+    assert!(workers.withdraw(LookupId::numbered(2)));
+    assert!(!workers.withdraw(LookupId::numbered(2)));
+    assert_eq!(failure(&first), "the resolver gave no answer");
+    remote.release.send(()).unwrap();
+    assert_eq!(done(&stuck).unwrap(), [ip("10.0.0.2")]);
+    assert_eq!(done(&second).unwrap(), [ip("10.0.0.1")]);
 }

@@ -303,6 +303,16 @@ impl Machine {
         }
     }
 
+    /// Only the end of the connection ends the body that is being read.
+    pub(crate) fn reads_until_close(&self) -> bool {
+        matches!(self.receiving, Receiving::Body(Decoder::UntilClose))
+    }
+
+    /// The head is complete and the body is not.
+    pub(crate) fn is_reading_body(&self) -> bool {
+        matches!(self.receiving, Receiving::Body(_))
+    }
+
     /// Between exchanges.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.receiving, Receiving::Idle)
@@ -410,12 +420,11 @@ impl Machine {
             self.note(CloseReason::DoubtfulFraming);
         }
         if coding == Coding::Chunked {
-            // §6.1: in HTTP/1.0 the field means that somebody on the way has
-            // not understood it; only the end of the connection is sure, even
-            // if there is a length.
+            // §6.1: HTTP/1.0 has no such field, so somebody on the way may not
+            // have understood it. Whoever wrote it meant it, though: read as
+            // chunks, checked as chunks, and closed after that.
             if head.version() == Version::HTTP_10 {
                 self.note(CloseReason::DoubtfulFraming);
-                return Ok(Decoder::UntilClose);
             }
             // 3: chunked overrides a length, even a malformed one, but the two
             // together smell of smuggling.

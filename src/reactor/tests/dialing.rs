@@ -277,3 +277,24 @@ fn sock_connect_on_every_address_is_a_timeout() {
     assert_eq!(failure.progress, Progress::Unconnected);
     assert_eq!(sim.books(), (0, 0, 0));
 }
+
+/// One slot, and a name with any number of dead addresses.
+#[test]
+fn a_race_has_only_so_many_sockets() {
+    let dead: Vec<_> = (1..=40).map(|n| format!("192.0.2.{n}")).collect();
+    let dead: Vec<_> = dead.iter().map(String::as_str).collect();
+    let mut sim = Sim::new();
+    for address in &dead {
+        sim.world.set_manner(at80(address), Manner::BlackHole);
+    }
+    sim.names.known("dead.test", &dead);
+    let probe = sim.go(get("dead.test").sock_connect(secs(10)));
+    for _ in 0..40 {
+        sim.advance(ms(250));
+        assert!(sim.world.open() <= 8, "{} sockets", sim.world.open());
+    }
+    assert_eq!(sim.world.wires(), 8 + 1, "the first has just failed");
+    sim.advance(secs(60));
+    assert_eq!(probe.error().timeout(), Some(Timeout::SockConnect));
+    assert_eq!((sim.world.wires(), sim.world.open()), (40, 0));
+}

@@ -293,3 +293,40 @@ fn idle_connections_close_when_asked_to() {
     assert_eq!(busy.status(), Some(200));
     assert_eq!(sim.books(), (0, 1, 0));
 }
+
+/// The end came with the response and is told only once: such a connection
+/// does not go home.
+#[test]
+fn a_response_that_comes_with_the_end_leaves_no_idle_connection() {
+    let mut sim = Sim::new();
+    let probe = sim.go(get(HOST));
+    sim.peer(0).send(OK);
+    sim.peer(0).finish();
+    sim.settle();
+    assert_eq!(probe.body(), b"ok");
+    assert_eq!(sim.books(), (0, 0, 0));
+    assert!(sim.peer(0).is_closed());
+}
+
+/// Idle connections hold no slot, but they hold descriptors.
+#[test]
+fn idle_connections_make_way_when_descriptors_run_out() {
+    let mut sim = Sim::new();
+    sim.world.set_descriptors(2);
+    for (n, host) in ["10.0.0.2", "10.0.0.3"].into_iter().enumerate() {
+        sim.serve(n, get(host));
+    }
+    assert_eq!(sim.books(), (0, 2, 0));
+    let third = sim.go(get("10.0.0.4"));
+    assert_eq!(sim.books(), (1, 0, 0));
+    sim.peer(2).send(OK);
+    sim.settle();
+    assert_eq!(third.status(), Some(200));
+
+    // With nothing to give up it is an error, and a slot no longer held.
+    sim.world.set_descriptors(0);
+    sim.control(Control::CloseIdle);
+    let failed = sim.go(get("10.0.0.5"));
+    assert_eq!(failed.error().kind(), crate::error::Kind::Connect);
+    assert_eq!(sim.books(), (0, 0, 0));
+}

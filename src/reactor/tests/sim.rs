@@ -268,4 +268,9 @@ impl Lookups for SimLookups {
             });
         }
     }
+
+    /// Every lookup here begins at once.
+    fn withdraw(&mut self, _: LookupId) -> bool {
+        false
+    }
 }

@@ -241,13 +241,29 @@ fn a_secure_upload_and_download_in_small_pieces() {
 /// SPEC R41: without close_notify, an end proves nothing.
 #[test]
 fn a_body_that_ends_with_the_connection_needs_a_goodbye() {
-    for polite in [true, false] {
+    // Whatever else says that the connection will not be used again.
+    let heads = [
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK\r\nConnection: close",
+        "HTTP/1.0 200 OK",
+    ];
+    let cases = heads.map(|head| {
+        [
+            (head, true, false),
+            (head, false, false),
+            (head, false, true),
+        ]
+    });
+    for (head, polite, asked_to_close) in cases.into_iter().flatten() {
         let mut world = Secure::new(Sim::new(), true);
-        let ask = world.secure(get(HOST));
+        let mut ask = world.secure(get(HOST));
+        if asked_to_close {
+            ask = ask.field(http::header::CONNECTION, "close");
+        }
         let probe = world.sim.go(ask);
         let mut session = world.session(0);
         session.talk(&mut world.sim);
-        session.say(&mut world.sim, "HTTP/1.1 200 OK\r\n\r\nsome");
+        session.say(&mut world.sim, format!("{head}\r\n\r\nsome"));
         if polite {
             session.tls.send_close_notify();
             session.talk(&mut world.sim);
@@ -313,4 +329,52 @@ fn the_race_pauses_for_a_handshake() {
     world.sim.settle();
     assert_eq!(world.sim.world.wires(), 2);
     assert!(!probe.is_answered());
+}
+
+/// What was decrypted before the damage was sent by the server, too.
+#[test]
+fn a_response_in_front_of_damage_is_delivered() {
+    let mut world = Secure::new(Sim::new(), true);
+    let ask = world.secure(get(HOST));
+    let probe = world.sim.go(ask);
+    let mut session = world.session(0);
+    session.talk(&mut world.sim);
+    session.tls.writer().write_all(OK.as_ref()).unwrap();
+    let mut wire = session.output();
+    wire.extend_from_slice(b"\x17\x03\x03\x00\x20 this is no record of theirs......");
+    world.sim.peer(0).send(wire);
+    world.sim.settle();
+    assert_eq!((probe.status(), probe.body()), (Some(200), b"ok".to_vec()));
+    world.sim.settle();
+    assert_eq!(world.sim.world.open(), world.sim.books().1);
+}
+
+/// Session tickets are no data: a server that sends many gets no more of the
+/// thread than others, and its response is read all the same.
+#[test]
+fn many_tickets_take_many_turns() {
+    let mut world = Secure::new(Sim::new(), true);
+    let server = Arc::get_mut(&mut world.server).unwrap();
+    // Not many more, or rustls takes them for one message without an end.
+    server.send_tls13_tickets = 700;
+    let ask = world.secure(get(HOST));
+    let probe = world.sim.go(ask);
+    let mut session = world.session(0);
+    session.tls.set_buffer_limit(None);
+    world.sim.settle();
+    session.listen(&world.sim);
+    let hello = session.output();
+    world.sim.peer(0).send(hello);
+    world.sim.settle();
+    session.listen(&world.sim);
+    session.tls.writer().write_all(OK.as_ref()).unwrap();
+    let wire = session.output();
+    assert!(wire.len() > 50_000, "{} bytes of tickets", wire.len());
+    world.sim.peer(0).send(&wire);
+    // One turn fetches the event, and reads its share.
+    world.sim.turn();
+    assert!(world.sim.peer(0).unread() > wire.len() / 4);
+    assert!(!probe.is_answered());
+    world.sim.settle();
+    assert_eq!((probe.status(), probe.body()), (Some(200), b"ok".to_vec()));
 }
