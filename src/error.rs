@@ -15,6 +15,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use crate::head::Hop;
+
 /// What went wrong, as a class a program can act on.
 ///
 /// New kinds may join; match with a wildcard arm.
@@ -43,6 +45,10 @@ pub enum Kind {
     Disconnected,
     /// The operating system reported a fault on an open connection.
     Io,
+    /// The body cannot be written where it should go
+    /// ([`copy_to`](crate::Response::copy_to)); the writer's own error is the
+    /// source.
+    Write,
     /// A time limit passed; [`Error::timeout`] says which.
     Timeout,
     /// The body broke off, or its framing or its coding is damaged.
@@ -156,18 +162,21 @@ struct Inner {
     timeout: Option<(Timeout, Option<Duration>)>,
     url: Option<Url>,
     peer: Option<SocketAddr>,
+    /// The network cut a body short; of all payload faults this one alone may
+    /// pass.
+    broken_off: bool,
+    history: Arc<[Hop]>,
     response: Option<Arc<ErrorResponse>>,
     source: Option<Source>,
 }
 
 /// What an error keeps of the response that caused it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
     pub(crate) reason: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) history: Vec<crate::head::Hop>,
 }
 
 impl Error {
@@ -192,7 +201,8 @@ impl Error {
         self.0.url.as_ref()
     }
 
-    /// The address of the peer, once one was connected.
+    /// The address of the peer, once one was connected; what
+    /// [`Response::remote_addr`](crate::Response::remote_addr) is of a response.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
     }
@@ -219,9 +229,10 @@ impl Error {
         self.0.response.as_ref().map(|r| &r.body[..])
     }
 
-    /// The redirects that led here, oldest first.
-    pub fn history(&self) -> &[crate::head::Hop] {
-        self.0.response.as_ref().map_or(&[], |r| &r.history)
+    /// The redirects that were followed before this happened, oldest first
+    /// (SPEC R7).
+    pub fn history(&self) -> &[Hop] {
+        &self.0.history
     }
 
     /// The caller's mistake: a bad URL or a request that may not be sent.
@@ -278,11 +289,13 @@ impl Error {
     }
 
     /// Whether the same request may fare better later: a fault of the network
-    /// or of timing, not of the request. Says nothing on whether the server
-    /// has acted on the first one.
+    /// or of timing, not of the request. A body that broke off is among them, a
+    /// damaged one is not. Says nothing on whether the server has acted on the
+    /// first one.
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             Kind::Dns | Kind::Connect | Kind::Disconnected | Kind::Io | Kind::Timeout => true,
+            Kind::Payload => self.0.broken_off,
             Kind::Status => self
                 .status()
                 .is_some_and(|s| matches!(s.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)),
@@ -302,6 +315,8 @@ impl Error {
             timeout: None,
             url: None,
             peer: None,
+            broken_off: false,
+            history: Arc::default(),
             response: None,
             source: None,
         }))
@@ -356,10 +371,25 @@ impl Error {
         self
     }
 
-    /// Adds the URL unless a layer below knew a better one.
+    /// Adds the URL unless a layer below knew a better one. A URL without an
+    /// authority is never added: nothing in it tells credentials from the rest.
     pub(crate) fn with_url(mut self, url: &Url) -> Self {
-        if self.0.url.is_none() {
+        if self.0.url.is_none() && url.has_authority() {
             self.edit().url = Some(without_credentials(url));
+        }
+        self
+    }
+
+    /// The network cut the body short: [`Error::is_retryable`].
+    pub(crate) fn broken_off(mut self) -> Self {
+        self.edit().broken_off = true;
+        self
+    }
+
+    /// Adds the redirects that were followed, unless they are known already.
+    pub(crate) fn with_history(mut self, history: &Arc<[Hop]>) -> Self {
+        if self.0.history.is_empty() && !history.is_empty() {
+            self.edit().history = Arc::clone(history);
         }
         self
     }
@@ -377,12 +407,22 @@ impl Error {
 /// A copy of the URL with neither user name nor password.
 pub(crate) fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
-    if url.has_authority() {
-        // Both fail only for URLs that cannot have credentials.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-    }
+    // Both fail only for URLs without a host, and those have no credentials:
+    // with an `@` before an empty host none is parsed.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
     url
+}
+
+impl fmt::Debug for ErrorResponse {
+    // Headers and body may hold cookies and tokens, so they are not printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers.len())
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for Error {
@@ -494,6 +534,35 @@ mod tests {
             error.to_string(),
             "timed out after 5s (total limit) while resolving the host name"
         );
+    }
+
+    #[test]
+    fn no_url_shows_credentials() {
+        for text in [
+            "http://user:pa55word@h.test/",
+            "http://:pa55word@h.test:81/p",
+            "http://pa55word@h.test/",
+            "odd://user:pa55word@h.test/",
+            "odd://pa55word@/",
+            "file://pa55word@h.test/",
+        ] {
+            // What cannot be parsed never becomes a `Url` either.
+            let Ok(url) = Url::parse(text) else { continue };
+            let stripped = without_credentials(&url);
+            assert!(!stripped.as_str().contains("pa55word"), "{stripped}");
+        }
+        let opaque = Url::parse("user:pa55word@h.test/").unwrap();
+        let error = Error::new(Kind::InvalidUrl, "x").with_url(&opaque);
+        assert_eq!(error.url(), None);
+    }
+
+    #[test]
+    fn of_payload_faults_only_a_cut_is_retryable() {
+        let error = Error::new(Kind::Payload, "x");
+        assert!(!error.is_retryable());
+        assert!(error.broken_off().is_retryable());
+        let write = Error::new(Kind::Write, "x");
+        assert!(!write.is_retryable() && !write.is_connection());
     }
 
     #[test]

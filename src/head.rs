@@ -13,7 +13,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 /// Header fields in order, repeats kept; names compare without case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fields(Vec<(HeaderName, HeaderValue)>);
 
 impl Fields {
@@ -32,6 +32,14 @@ impl Fields {
     /// The first value of this name.
     pub(crate) fn first(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// All values of this name, in order.
+    pub(crate) fn all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, v)| v)
     }
 
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
@@ -62,6 +70,15 @@ impl Fields {
             let _ = map.try_append(name.clone(), value.clone());
         }
         map
+    }
+}
+
+impl fmt::Debug for Fields {
+    // Values may hold cookies and tokens, so names alone are printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| name.as_str()))
+            .finish()
     }
 }
 
@@ -203,8 +220,9 @@ fn range(span: (u32, u32)) -> std::ops::Range<usize> {
 }
 
 /// One answered step of a request that led to another: a redirect that was
-/// followed (SPEC R7).
-#[derive(Clone, Debug)]
+/// followed (SPEC R7). `Debug` says how many headers there are, not what is in
+/// them.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Hop {
     /// The status of the answer.
@@ -213,4 +231,14 @@ pub struct Hop {
     pub url: url::Url,
     /// The headers of the answer.
     pub headers: HeaderMap,
+}
+
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop")
+            .field("status", &self.status)
+            .field("url", &self.url.as_str())
+            .field("headers", &self.headers.len())
+            .finish()
+    }
 }

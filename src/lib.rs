@@ -27,18 +27,22 @@
 //!
 //! # Waiting, and not waiting
 //!
-//! Every blocking verb `x()` has a twin `start_x()` that returns a [`Pending`]
-//! at once; `x()` gives exactly what `start_x().wait()` gives. A started request
-//! makes progress by itself, redirects included. [`wait_all`], [`wait_any`] and
-//! [`as_completed`] wait for many.
+//! The verbs `send`, `bytes`, `text`, `json`, `chunk` and `error_for_status` have
+//! twins: `start_x()` returns a [`Pending`] at once, and `x()` gives exactly what
+//! `start_x().wait()` gives. ([`copy_to`](Response::copy_to), [`BodyReader`] and
+//! the two `close` block and have none.) A started request makes progress by
+//! itself, redirects included, and [`and_then`](Pending::and_then) appends the
+//! reading of its body. [`wait_all`], [`wait_any`] and [`as_completed`] wait for
+//! many.
 //!
 //! ```no_run
-//! use miohttp::{Session, wait_all};
+//! use miohttp::{Response, Session, as_completed};
 //!
 //! let session = Session::new();
 //! let pages = (1..=100).map(|n| session.get(format!("https://example.com/{n}")).start_send());
-//! for response in wait_all(pages) {
-//!     println!("{}", response?.status());
+//! for (place, result) in as_completed(pages) {
+//!     // Read before the next is taken: an unread response holds its connection.
+//!     println!("{place}: {} bytes", result?.text()?.len());
 //! }
 //! # Ok::<(), miohttp::Error>(())
 //! ```
@@ -67,8 +71,8 @@
 //! | one attempt to connect, TLS included | 30 s | [`Timeouts::sock_connect`] |
 //! | connections in use | 100 | [`ConnectorBuilder::limit`] |
 //! | redirects | 10 | [`RedirectPolicy`] |
-//! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | |
-//! | expansion of a compressed body | 1000 times, past the first MiB | |
+//! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | [`SessionBuilder::max_buffered`] |
+//! | expansion of a compressed body | 1000 times, past the first MiB | [`SessionBuilder::max_decode_ratio`] |
 //! | a response head | 128 fields of 8190 bytes | [`SessionBuilder::max_header_count`] |
 //!
 //! # Features

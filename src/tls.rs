@@ -146,7 +146,8 @@ impl Settings {
     }
 }
 
-/// Reads every certificate of a PEM text; other sections are skipped.
+/// Reads every certificate of a PEM text as a root to trust; other sections are
+/// skipped. A damaged one is found here, not at the first request.
 pub(crate) fn certificates_from_pem(
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, ConfigFault> {
@@ -155,6 +156,10 @@ pub(crate) fn certificates_from_pem(
         .map_err(ConfigFault::Pem)?;
     if certificates.is_empty() {
         return Err(ConfigFault::NoCertificate);
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(ConfigFault::Root)?;
     }
     Ok(certificates)
 }

@@ -188,6 +188,23 @@ fn a_bomb_is_stopped_by_its_ratio() {
     let error = coded("gzip, gzip", &bomb).text().expect_err("a limit");
     assert_eq!(error.kind(), Kind::Limit);
 
+    // Whoever trusts the peer takes it off, or puts it where it suits.
+    let packed = gzip(&zeros);
+    let bytes = response("200 OK", &[("Content-Encoding", "gzip")], packed);
+    let peer = Peer::serve(move |_| bytes.clone());
+    let length = |sent: Result<Response, Error>| sent.and_then(Response::bytes).map(|b| b.len());
+    for (ratio, passes) in [(0, true), (2_000, true), (100, false)] {
+        let session = Session::builder().max_decode_ratio(ratio).build();
+        let by_session = length(session.get(peer.url("/")).send());
+        let request = Session::new().get(peer.url("/")).max_decode_ratio(ratio);
+        for result in [by_session, length(request.send())] {
+            match result {
+                Ok(length) => assert!(passes && length == zeros.len(), "{ratio}"),
+                Err(error) => assert!(!passes && error.kind() == Kind::Limit, "{error:#}"),
+            }
+        }
+    }
+
     // Plain text that packs well stays below it.
     let dense = "0123456789".repeat(300_000);
     let body = coded("gzip", &gzip(dense.as_bytes())).text();
@@ -206,4 +223,46 @@ fn an_errors_body_is_decoded_as_the_responses_would_be() {
     assert_eq!(error.body(), Some(&text[..64 * 1024]));
     let raw = session.get(peer.url("/")).auto_decompress(false).send();
     assert_eq!(raw.expect_err("500").body(), Some(&body[..]));
+}
+
+#[test]
+fn what_can_be_decoded_is_not_held_back() {
+    // SPEC R39: an event is there when it came, not when the next one does.
+    use flate2::write::GzEncoder;
+    use support::{Gate, WATCHDOG};
+
+    /// A stream in which `data` is complete and which goes on.
+    fn flushed(data: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(data).expect("memory takes it");
+        encoder.flush().expect("memory takes it");
+        encoder.get_ref().clone()
+    }
+
+    for length in [100, 32_769, 33_000, 34_000, 36_000, 66_000, 300_000] {
+        let event = vec![b'e'; length];
+        let stacked = ("gzip, gzip", flushed(&flushed(&event)));
+        for (coding, bytes) in [("gzip", flushed(&event)), stacked] {
+            let gate = Gate::new();
+            let at = gate.clone();
+            let peer = Peer::start(move |conn| {
+                conn.request()?;
+                conn.write(head("200 OK", &[("Content-Encoding", coding)]))?;
+                conn.write(&bytes)?;
+                at.wait();
+                Ok(())
+            });
+            let response = Session::new().get(peer.url("/")).send();
+            let mut response = response.expect("an answer");
+            let mut got = 0;
+            while got < length {
+                let mut chunk = response.start_chunk();
+                let chunk = chunk.wait_for(WATCHDOG / 4);
+                let chunk = chunk.unwrap_or_else(|| panic!("{got} of {length} by {coding}"));
+                got += chunk.expect("a chunk").expect("no end").len();
+            }
+            assert_eq!(got, length);
+            gate.open();
+        }
+    }
 }

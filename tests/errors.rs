@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use miohttp::{Answer, Connector, Error, Kind, Phase, Query, Resolve, Session, Url};
-use support::{Peer, PeerConn, head, ok, refusing_address, response};
+use support::{Gate, Peer, PeerConn, head, ok, refusing_address, response};
 
 const USER: &str = "user:pa55word@127.0.0.1";
 /// What the user and password become in a header.
@@ -97,6 +97,10 @@ fn a_url_no_request_can_go_to_is_refused_at_the_verb() {
         "mailto:user:pa55word@host",
         "file:///etc/passwd",
         "http://host.test:port/",
+        // The scheme forgotten: the user becomes it, and the rest a path.
+        "user:pa55word@host/",
+        "user:/pa55word@host/",
+        "pa55word:x",
     ] {
         let sent = session.get(url).send();
         for result in [sent, session.get(url).start_send().wait()] {
@@ -105,10 +109,10 @@ fn a_url_no_request_can_go_to_is_refused_at_the_verb() {
             assert!(error.is_request() && !error.is_retryable(), "{url}");
             assert!(error.peer().is_none());
             // A URL that has a user part by the URL Standard loses it; one
-            // that could not be parsed is not repeated at all.
-            if !url.starts_with("mailto") {
-                keeps_secrets(&error);
-            }
+            // that has none, or cannot be parsed, is not repeated at all.
+            keeps_secrets(&error);
+            let shown = error.url().map_or("", Url::as_str);
+            assert!(!shown.contains("pa55word"), "{shown}");
         }
     }
     assert_eq!(session.connector().stats().opened, 0);
@@ -271,7 +275,7 @@ fn the_limits_of_a_head_hold_to_the_byte() {
     let custom = || {
         let builder = Session::builder().timeout(support::WATCHDOG / 2);
         builder
-            .max_header_line(100)
+            .max_status_line(100)
             .max_header_field(200)
             .max_header_count(5)
     };
@@ -400,7 +404,16 @@ fn a_body_that_breaks_off_or_is_damaged_is_a_payload_error() {
         assert_eq!(error.kind(), Kind::Payload, "{cut:?}: {error:#}");
         assert_eq!(error.phase(), Some(Phase::Body), "{cut:?}");
         assert!(error.is_payload() && error.source().is_some());
+        assert!(error.is_retryable(), "the network's fault: {cut:?}");
     }
+    let peer = Peer::start(|conn| {
+        conn.request()?;
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")?;
+        conn.reset()
+    });
+    let error = failure(&session, &peer);
+    is(&error, Kind::Payload, Phase::Body);
+    assert!(error.is_retryable(), "a reset: {error:#}");
     for damaged in [
         "x\r\n",
         "\r\nhello",
@@ -476,6 +489,21 @@ fn nothing_else_that_is_printed_shows_credentials() {
     let session = Session::builder().auth(auth.clone()).build();
     let request = session.get(peer.url_for(USER, "/"));
     let mut shown = format!("{auth:?} {session:?} {request:?} {:?}", session.connector());
+    // Headers hold tokens and cookies, whoever wrote them.
+    let builder = Session::builder().default_header("x-api-key", "pa55word");
+    let request_with = session.get(peer.url("/")).header("x-api-key", "pa55word");
+    shown += &format!("{:?} {request_with:?}", builder.auth(auth));
+    let leads = Peer::serve(|request| match request.target.as_str() {
+        "/" => {
+            let fields = [("Location", "/b"), ("Set-Cookie", "sid=pa55word")];
+            response("302 Found", &fields, "")
+        }
+        _ => response("404 Gone", &[("Set-Cookie", "sid=pa55word")], ""),
+    });
+    let led = session.get(leads.url("/")).send().expect("an answer");
+    assert_eq!(led.history()[0].headers["set-cookie"], "sid=pa55word");
+    shown += &format!("{led:?} {:?}", led.history());
+    keeps_secrets(&led.error_for_status().expect_err("404"));
     let pending = request.start_send();
     shown += &format!("{pending:?}");
     let response = pending.wait().expect("an answer");
@@ -513,4 +541,43 @@ fn a_closed_session_fails_at_the_verb() {
         assert_eq!(result.expect_err("closed").kind(), Kind::Closed);
     }
     assert_eq!(peer.request_count(), 1);
+}
+
+#[test]
+fn an_errors_body_is_waited_for_only_by_whoever_blocks() {
+    // SPEC R22
+    let gate = Gate::new();
+    let at = gate.clone();
+    let peer = Peer::start(move |conn| {
+        while let Some(request) = conn.next_request()? {
+            if request.target == "/fine" {
+                conn.write(ok("fine"))?;
+                continue;
+            }
+            conn.write(head("500 Oops", &[("Content-Length", "4")]))?;
+            at.wait();
+            conn.write("slow")?;
+        }
+        Ok(())
+    });
+    let session = Session::new();
+    let mut fine = session
+        .get(peer.url("/fine"))
+        .send()
+        .expect("a head")
+        .start_error_for_status();
+    let fine = fine.try_take().expect("no waiting").expect("below 400");
+    assert_eq!(fine.text().expect("its body"), "fine");
+    let mut pending = session
+        .get(peer.url("/"))
+        .send()
+        .expect("a head")
+        .start_error_for_status();
+    assert!(pending.try_take().is_none(), "its body has not come");
+    gate.open();
+    let error = pending.wait().expect_err("500");
+    assert_eq!(
+        (error.kind(), error.body()),
+        (Kind::Status, Some(&b"slow"[..]))
+    );
 }

@@ -438,3 +438,94 @@ fn a_resolver_that_panics_fails_its_request_alone() {
     }
     assert_eq!(load(&connector), (0, 0));
 }
+
+#[test]
+fn a_response_can_be_cancelled_whoever_has_its_body() {
+    let gate = Gate::new();
+    let peer = half_a_body(&gate, LONG);
+    let session = Session::new();
+    let read = || {
+        let mut response = session.get(peer.url("/")).send().unwrap();
+        let first = response.start_chunk().wait();
+        assert_eq!(first.unwrap().as_deref(), Some(HALF));
+        response
+    };
+    let cancelled = |result: Option<Result<_, Error>>| {
+        let result = result.expect("it is cancelled");
+        assert_eq!(result.map(drop).unwrap_err().kind(), Kind::Cancelled);
+    };
+    // Between two chunks, the last of which was a started one.
+    let mut response = read();
+    response.cancel_handle().cancel();
+    cancelled(response.start_chunk().wait_for(WATCHDOG));
+    // While one is waited for.
+    let mut response = read();
+    let mut started = response.start_chunk();
+    assert!(started.try_take().is_none());
+    response.cancel_handle().cancel();
+    cancelled(started.wait_for(WATCHDOG));
+    // By the handle of the operation that had sent the request.
+    let pending = session.get(peer.url("/")).start_send();
+    let cancel = pending.cancel_handle();
+    let mut response = pending.wait().unwrap();
+    assert_eq!(response.chunk().unwrap().as_deref(), Some(HALF));
+    cancel.cancel();
+    cancelled(response.start_chunk().wait_for(WATCHDOG));
+    gate.open();
+}
+
+#[test]
+fn more_large_bodies_than_slots_are_waited_for_together() {
+    // SPEC C3
+    const SIZE: usize = 300_000;
+    let peer = Peer::serve(|request| match request.target.as_str() {
+        "/0" => support::response("302 Found", &[("Location", "/again")], ""),
+        _ => ok(vec![b'l'; SIZE]),
+    });
+    let connector = Connector::builder().limit(2).build();
+    let session = Session::builder()
+        .connector(connector.clone())
+        .read_buffer(1_000)
+        .timeout(WATCHDOG / 2)
+        .build();
+    let start = |n| session.get(peer.url(&format!("/{n}"))).start_send();
+    for body in wait_all((0..8).map(|n| start(n).and_then(Response::start_bytes))) {
+        assert_eq!(body.unwrap().len(), SIZE);
+    }
+    let read = as_completed((0..8).map(start)).map(|(_, result)| result.unwrap().bytes());
+    assert!(read.into_iter().all(|body| body.unwrap().len() == SIZE));
+    assert_eq!(load(&connector), (0, 0));
+    assert!(peer.peak_connections() <= 2);
+}
+
+#[test]
+fn a_chain_is_one_operation() {
+    let gate = Gate::new();
+    let peer = half_a_body(&gate, LONG);
+    let connector = Connector::new();
+    let session = session_of(&connector);
+    let start = || session.get(peer.url("/")).start_send();
+    // A failure of the first is that of the whole.
+    let bad = session.get("nowhere").start_send();
+    let never = bad.and_then(|_| -> Pending<()> { panic!("there is no response") });
+    assert_eq!(never.wait().unwrap_err().kind(), Kind::InvalidUrl);
+    // A handle of the first part reaches into the second.
+    let followed = Gate::new();
+    let follows = followed.clone();
+    let mut chain = start().and_then(move |response| {
+        follows.open();
+        response.start_bytes()
+    });
+    let cancel = chain.cancel_handle();
+    let waiter = thread::spawn(move || chain.wait_for(WATCHDOG).expect("it is cancelled"));
+    followed.wait();
+    cancel.cancel();
+    let result = waiter.join().unwrap();
+    assert_eq!(result.unwrap_err().kind(), Kind::Cancelled);
+    // Dropping it frees what either part holds.
+    let mut chain = start().and_then(Response::start_bytes);
+    assert!(chain.try_take().is_none());
+    drop(chain);
+    until("its slot is free", || load(&connector) == (0, 0));
+    gate.open();
+}

@@ -5,7 +5,8 @@ mod support;
 use std::collections::HashSet;
 
 use miohttp::{
-    Auth, Connector, Kind, Method, Phase, RedirectPolicy, Response, Session, StatusCode, wait_all,
+    Auth, Connector, Error, Kind, Method, Phase, RedirectPolicy, Response, Session, StatusCode,
+    wait_all,
 };
 use support::{Gate, Peer, Request, chunked, ok, response};
 
@@ -273,6 +274,51 @@ fn history_is_the_way_that_led_here() {
 }
 
 #[test]
+fn every_error_behind_a_redirect_has_the_history() {
+    // SPEC R7
+    let peer = Peer::start(|conn| {
+        while let Some(request) = conn.next_request()? {
+            match request.target.as_str() {
+                "/cut" => return conn.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+                "/lost" => return Ok(()),
+                from => conn.write(to("302 Found", from.strip_prefix("/from").unwrap_or(from)))?,
+            }
+        }
+        Ok(())
+    });
+    let session = Session::new();
+    let elsewhere = format!("/fromhttp://{}/", support::refusing_address());
+    for (path, kind) in [
+        ("/from/lost", Kind::Disconnected),
+        ("/from/cut", Kind::Payload),
+        (&*elsewhere, Kind::Connect),
+        ("/from/from/fromftp://h/", Kind::BadRedirect),
+    ] {
+        let sent = session.get(peer.url(path)).send();
+        let error = sent.and_then(Response::bytes).unwrap_err();
+        assert_eq!(error.kind(), kind, "{path}: {error:#}");
+        let first = error.history().first().map(|hop| hop.url.path());
+        assert_eq!(first, Some(path), "{error:#}");
+    }
+}
+
+#[test]
+fn a_redirect_that_cannot_be_built_is_the_servers_mistake() {
+    // SPEC D6, A2: a login with a colon in it has no header.
+    let location = "http://a%3Ab:pa55word@127.0.0.1/";
+    let peer = redirecting("302 Found", location);
+    let error = Session::new().get(peer.url("/from")).send().unwrap_err();
+    assert_eq!(error.kind(), Kind::BadRedirect, "{error:#}");
+    assert_eq!(error.phase(), Some(Phase::Redirect));
+    assert!(error.is_redirect() && !error.is_request());
+    assert_eq!(error.status(), Some(StatusCode::FOUND));
+    assert_eq!(error.url().map(|u| u.as_str()), Some(&*peer.url("/from")));
+    let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<Error>());
+    assert_eq!(cause.map(Error::kind), Some(Kind::InvalidRequest));
+    assert!(!format!("{error:#} {error:?}").contains("pa55word"));
+}
+
+#[test]
 fn where_no_request_can_go_is_a_bad_redirect() {
     // SPEC D6
     for location in [
@@ -512,6 +558,15 @@ mod tls {
             let second = second.iter().find(|r| r.target == "/to").unwrap();
             assert_eq!(second.header("authorization"), None);
         }
+        // Leaving https can be refused, and only that.
+        let strict = |from: &Peer, there: &Peer| {
+            let request = session.get(from.url("/from")).refuse_downgrade(true);
+            request.header("x-target", there.url("/to")).send()
+        };
+        let error = strict(&secure, &plain).unwrap_err();
+        assert_eq!(error.kind(), Kind::BadRedirect);
+        assert_eq!(error.status(), Some(StatusCode::FOUND));
+        assert_eq!(strict(&plain, &secure).unwrap().status(), 200);
     }
 }
 

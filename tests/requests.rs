@@ -406,3 +406,32 @@ fn the_jars_cookies_join_an_explicit_cookie_header() {
     assert_eq!(send(&forgetful, "/", None), None);
     assert_eq!(send(&forgetful, "/", Some("c=3")).as_deref(), Some("c=3"));
 }
+
+#[test]
+fn every_explicit_cookie_header_is_sent_as_one() {
+    // SPEC H8; RFC 6265 section 5.4: one Cookie header at most.
+    let session = Session::new();
+    let twice = arrived(&session, |session, url| {
+        let request = session.get(url).header("cookie", "a=1; b=2");
+        request.header("cookie", "").header("cookie", "c=3")
+    });
+    let cookies: Vec<_> = twice.header_all("cookie").collect();
+    assert_eq!(cookies, ["a=1; b=2; c=3"]);
+}
+
+#[test]
+fn a_range_is_asked_for_of_the_bytes_as_they_are() {
+    // RFC 9110 section 14.2: a range of a coded body cannot be decoded.
+    let session = Session::new();
+    let ranged = arrived(&session, |session, url| {
+        session.get(url).header("range", "bytes=100-199")
+    });
+    assert_eq!(ranged.header("range"), Some("bytes=100-199"));
+    assert_eq!(ranged.header("accept-encoding"), None);
+    // Whoever asks for both gets both.
+    let both = arrived(&session, |session, url| {
+        let request = session.get(url).header("range", "bytes=0-1");
+        request.header("accept-encoding", "gzip")
+    });
+    assert_eq!(both.header("accept-encoding"), Some("gzip"));
+}

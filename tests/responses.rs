@@ -201,6 +201,10 @@ fn chunks_end_in_trailers_and_may_come_byte_by_byte() {
         let trailers = response.trailers();
         let sums: Vec<_> = trailers.get_all("x-sum").iter().collect();
         assert_eq!(sums, ["11", "again"]);
+        // Read to the end by a started chunk, they are there as well.
+        let mut response = get(&session, &peer, "/");
+        while response.start_chunk().wait().expect("a chunk").is_some() {}
+        assert_eq!(response.trailers(), trailers);
         assert!(!response.headers().contains_key("x-sum"));
     }
     assert_eq!(peer.connections(), 1);
@@ -342,6 +346,26 @@ fn text_is_utf8_unless_another_charset_is_declared() {
         "{error}"
     );
     assert!(error.url().is_some());
+    let empty = text("text/html; charset=", b"gr\xc3\xbcn");
+    assert_eq!(empty.expect("nothing is declared"), "grün");
+    let quoted = text("text/html; charset=\" \"; x=y", b"x");
+    assert_eq!(quoted.expect("nothing is declared"), "x");
+}
+
+#[test]
+fn a_foreign_charset_is_an_error_before_the_download() {
+    // SPEC J1: only a byte order mark could still make it UTF-8.
+    let announced = [
+        ("Content-Type", "text/plain; charset=latin1"),
+        ("Content-Length", "99999999"),
+    ];
+    let peer = stays_open([head("200 OK", &announced), b"gr\xfcn".to_vec()].concat());
+    for _ in 0..2 {
+        let mut text = get(&Session::new(), &peer, "/").start_text();
+        let text = text.wait_for(support::WATCHDOG).expect("no waiting");
+        assert_eq!(text.expect_err("not decoded").kind(), Kind::Decode);
+    }
+    peer.finish();
 }
 
 #[test]
@@ -496,7 +520,13 @@ fn a_writer_that_fails_is_the_error_of_the_copy() {
     let error = answer(ok("body"))
         .copy_to(&mut Full)
         .expect_err("a full disk");
-    assert_eq!((error.kind(), error.phase()), (Kind::Io, Some(Phase::Body)));
+    assert_eq!(
+        (error.kind(), error.phase()),
+        (Kind::Write, Some(Phase::Body))
+    );
+    assert!(!error.is_connection() && !error.is_retryable());
+    let cause = std::error::Error::source(&error).expect("the writer's");
+    assert!(cause.is::<std::io::Error>());
 }
 
 #[test]
@@ -515,4 +545,36 @@ fn a_reader_gives_errors_with_ours_inside() {
         (Kind::Payload, Some(Phase::Body))
     );
     assert!(reader.read(&mut [0]).is_err(), "an error is no end");
+}
+
+#[test]
+fn what_is_kept_in_memory_has_a_limit_and_what_is_streamed_has_none() {
+    // SPEC R40
+    let body = "x".repeat(100_000);
+    let peer = Peer::serve(move |request| match request.target.as_str() {
+        "/500" => response("500 Oops", &[], &body),
+        _ => chunked(&body.as_bytes().chunks(9_000).collect::<Vec<_>>()),
+    });
+    for limit in [0, 1, 99_999, 100_000] {
+        let session = Session::builder().max_buffered(limit).build();
+        let fits = limit >= 100_000;
+        let request = Session::new().get(peer.url("/")).max_buffered(limit);
+        for whole in [
+            get(&session, &peer, "/").text(),
+            request.send().and_then(Response::text),
+        ] {
+            match whole {
+                Ok(text) => assert!(fits && text.len() == 100_000),
+                Err(error) => {
+                    assert!(!fits && error.kind() == Kind::Limit, "{limit}: {error:#}");
+                    assert!(error.to_string().contains(&limit.to_string()));
+                }
+            }
+        }
+        let copied = get(&session, &peer, "/").copy_to(&mut Vec::new());
+        assert_eq!(copied.expect("a copy"), 100_000);
+        let error = get(&session, &peer, "/500").error_for_status();
+        let kept = error.expect_err("500").body().map(<[u8]>::len);
+        assert_eq!(kept, Some(limit.min(64 * 1024)));
+    }
 }

@@ -340,3 +340,17 @@ fn an_idle_connection_that_the_peer_ended_is_not_used() {
     }
     assert_eq!(peer.request_count(), 3);
 }
+
+#[test]
+fn a_damaged_root_is_refused_where_it_is_added() {
+    // SPEC C20: well-formed PEM around no certificate, or around half of one.
+    let whole: String = ca_pem().lines().filter(|l| !l.starts_with('-')).collect();
+    for inside in ["AAAA", &whole[..whole.len() / 8 * 4]] {
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n");
+        let error = TlsConfig::new().add_root_pem(pem.as_bytes());
+        let error = error.expect_err("no certificate");
+        assert_eq!(error.kind(), Kind::InvalidRequest, "{error:#}");
+        let fault = std::error::Error::source(&error).expect("what is wrong");
+        assert!(fault.source().is_some(), "the cause's cause: {fault:?}");
+    }
+}

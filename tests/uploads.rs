@@ -214,3 +214,14 @@ fn an_early_answer_is_delivered_and_the_upload_stops() {
     answered.open();
     peer.finish();
 }
+
+#[test]
+fn a_request_has_one_body() {
+    // SPEC Q5
+    refused(|url| Session::new().post(url).body("one").body("two"));
+    #[cfg(feature = "json")]
+    {
+        refused(|url| Session::new().post(url).body("one").json(&2));
+        refused(|url| Session::new().post(url).json(&1).body("two"));
+    }
+}

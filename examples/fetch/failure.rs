@@ -54,6 +54,7 @@ impl Failure {
                 Kind::Connect => 7,
                 Kind::Payload => 18,
                 Kind::Status => 22,
+                Kind::Write => 23,
                 Kind::Timeout => 28,
                 Kind::Tls => 35,
                 Kind::TooManyRedirects => 47,

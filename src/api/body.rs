@@ -2,6 +2,7 @@
 //! inflated here, on the caller's thread.
 
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::pending::CancelHandle;
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
-use crate::head::{Fields, ResponseHead};
+use crate::head::{Fields, Hop, ResponseHead};
 use crate::job::{BodyEnd, Cancel, Command, ExchangeId, ReplyBody};
 
 /// Decoded output is made in pieces of this size.
@@ -23,11 +24,25 @@ pub(crate) struct Body {
     decoder: Option<Decoder>,
     /// Received and not yet decoded.
     coded: Bytes,
+    /// The decoder gave something when it was last asked, so it may hold more
+    /// of what it took in.
+    holds_more: bool,
     scratch: Vec<u8>,
     trailers: Fields,
+    limits: ReadLimits,
     url: Url,
+    history: Arc<[Hop]>,
     id: ExchangeId,
     connector: Connector,
+}
+
+/// How much may come of a body (SPEC R40).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLimits {
+    /// Decoded bytes for each byte received; 0 is no limit.
+    pub(crate) max_decode_ratio: u64,
+    /// Bytes that are kept in memory for a body that is read whole.
+    pub(crate) max_buffered: usize,
 }
 
 enum Source {
@@ -41,7 +56,14 @@ enum Source {
 }
 
 impl Body {
-    pub(crate) fn new(body: ReplyBody, url: Url, id: ExchangeId, connector: Connector) -> Self {
+    pub(crate) fn new(
+        body: ReplyBody,
+        limits: ReadLimits,
+        url: Url,
+        history: Arc<[Hop]>,
+        id: ExchangeId,
+        connector: Connector,
+    ) -> Self {
         let source = match body {
             ReplyBody::Whole(bytes, trailers) => Source::Whole(bytes, trailers),
             ReplyBody::Stream(reader) => Source::Stream(reader),
@@ -50,9 +72,12 @@ impl Body {
             source,
             decoder: None,
             coded: Bytes::new(),
+            holds_more: false,
             scratch: Vec::new(),
             trailers: Fields::default(),
+            limits,
             url,
+            history,
             id,
             connector,
         }
@@ -61,7 +86,11 @@ impl Body {
     /// Decodes what the head says is coded (SPEC R39). A fault of the head is
     /// the body's first error.
     pub(crate) fn decode(&mut self, head: &ResponseHead) {
-        match Decoder::new(head.values("content-encoding"), Limits::default()) {
+        let limits = Limits {
+            max_ratio: self.limits.max_decode_ratio,
+            ..Limits::default()
+        };
+        match Decoder::new(head.values("content-encoding"), limits) {
             Ok(decoder) => self.decoder = decoder,
             Err(fault) => {
                 let error = self.coding_error(fault);
@@ -101,19 +130,22 @@ impl Body {
     /// there is no decoder.
     fn decoded(&mut self) -> Option<Result<Option<Bytes>, Error>> {
         let decoder = self.decoder.as_mut()?;
+        // What the decoder holds is asked for before the network is: the tail
+        // of an event must not wait for the next one.
+        let all_given = self.coded.is_empty() && !self.holds_more;
         if let Source::Failed(error) = &self.source
-            && self.coded.is_empty()
+            && all_given
         {
             return Some(Err(error.clone()));
         }
         self.scratch.resize(DECODED, 0);
-        let all_given = self.coded.is_empty();
         let decoded = match (all_given, &self.source) {
             (false, _) => decoder.decode(&mut self.coded, &mut self.scratch),
             (true, Source::Ended) => decoder.finish(&mut self.scratch),
             (true, Source::Finished) => Ok(0),
             (true, _) => return None,
         };
+        self.holds_more = matches!(decoded, Ok(1..));
         match decoded {
             // Only `finish` knows the end: the last bytes may have decoded to
             // nothing because they are cut short.
@@ -158,10 +190,10 @@ impl Body {
                 self.source = Source::Ended;
                 Poll::Ready(Ok(None))
             }
-            Item::End(Err(error)) => Poll::Ready(Err(error.with_url(&self.url))),
+            Item::End(Err(error)) => Poll::Ready(Err(self.context(error))),
             Item::Broken => {
                 let error = self.connector.ended();
-                Poll::Ready(Err(error.with_phase(Phase::Body).with_url(&self.url)))
+                Poll::Ready(Err(self.context(error.with_phase(Phase::Body))))
             }
         }
     }
@@ -171,8 +203,13 @@ impl Body {
         &self.trailers
     }
 
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
+    pub(crate) fn max_buffered(&self) -> usize {
+        self.limits.max_buffered
+    }
+
+    /// The error, with what this body knows of where it comes from.
+    pub(crate) fn context(&self, error: Error) -> Error {
+        error.with_url(&self.url).with_history(&self.history)
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
@@ -184,14 +221,15 @@ impl Body {
             CodingFault::Ratio { .. } => Kind::Limit,
             _ => Kind::Payload,
         };
-        Error::new(kind, "the body cannot be decoded")
+        let error = Error::new(kind, "the body cannot be decoded")
             .with_phase(Phase::Body)
-            .with_url(&self.url)
-            .with_source(fault)
+            .with_source(fault);
+        self.context(error)
     }
 
     fn fail(&mut self, error: Error) {
         self.coded = Bytes::new();
+        self.holds_more = false;
         let before = std::mem::replace(&mut self.source, Source::Failed(error));
         if let Source::Stream(_) = before {
             self.connector.tell(Command::Cancel(self.id, Cancel::Drain));

@@ -8,17 +8,18 @@ use super::body::Body;
 use super::pending::{CancelHandle, Operation};
 use crate::error::{Error, Kind, Phase};
 
-/// SPEC R40: what is buffered in memory by these verbs, decoded.
-pub(super) const MAX_BUFFERED: usize = 256 * 1024 * 1024;
-
 /// Collects a body and turns it into a `T`.
 pub(super) struct Collect<T> {
     body: Body,
     first: Bytes,
     rest: BytesMut,
+    /// Judges the body by its first bytes, so that what will be refused is not
+    /// downloaded.
+    admit: Option<Admit>,
     convert: Option<Convert<T>>,
 }
 
+type Admit = Box<dyn Fn(&[u8]) -> Result<(), Error> + Send>;
 type Convert<T> = Box<dyn FnOnce(Bytes) -> Result<T, Error> + Send>;
 
 impl<T> Collect<T> {
@@ -30,15 +31,24 @@ impl<T> Collect<T> {
             body,
             first: Bytes::new(),
             rest: BytesMut::new(),
+            admit: None,
             convert: Some(Box::new(convert)),
         }
     }
 
+    pub(super) fn admitted_by(
+        mut self,
+        admit: impl Fn(&[u8]) -> Result<(), Error> + Send + 'static,
+    ) -> Self {
+        self.admit = Some(Box::new(admit));
+        self
+    }
+
     fn push(&mut self, chunk: Bytes) -> Result<(), Error> {
         let held = self.first.len() + self.rest.len();
-        if held + chunk.len() > MAX_BUFFERED {
-            let message =
-                format!("the body is larger than the {MAX_BUFFERED} bytes kept in memory");
+        let limit = self.body.max_buffered();
+        if chunk.len() > limit.saturating_sub(held) {
+            let message = format!("the body is larger than the {limit} bytes kept in memory");
             return Err(Error::new(Kind::Limit, message).with_phase(Phase::Body));
         }
         // One piece alone is handed on as it is.
@@ -54,6 +64,17 @@ impl<T> Collect<T> {
         self.rest.extend_from_slice(&chunk);
         Ok(())
     }
+
+    fn admissible(&self) -> Result<(), Error> {
+        let Some(admit) = &self.admit else {
+            return Ok(());
+        };
+        admit(if self.rest.is_empty() {
+            &self.first
+        } else {
+            &self.rest
+        })
+    }
 }
 
 impl<T> Operation<T> for Collect<T> {
@@ -63,8 +84,8 @@ impl<T> Operation<T> for Collect<T> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(Some(chunk))) => {
-                    if let Err(error) = self.push(chunk) {
-                        return Poll::Ready(Err(error.with_url(self.body.url())));
+                    if let Err(error) = self.push(chunk).and_then(|()| self.admissible()) {
+                        return Poll::Ready(Err(self.body.context(error)));
                     }
                 }
                 Poll::Ready(Ok(None)) => break,
@@ -77,7 +98,7 @@ impl<T> Operation<T> for Collect<T> {
         let Some(convert) = self.convert.take() else {
             return Poll::Ready(Err(Error::internal("the body was collected already")));
         };
-        Poll::Ready(convert(all).map_err(|error| error.with_url(self.body.url())))
+        Poll::Ready(convert(all).map_err(|error| self.body.context(error)))
     }
 
     fn target(&self) -> CancelHandle {
@@ -91,16 +112,31 @@ pub(super) fn to_text(bytes: &Bytes, charset: Option<&str>) -> Result<String, Er
     if let Some(rest) = bytes.strip_prefix(BOM) {
         return Ok(String::from_utf8_lossy(rest).into_owned());
     }
-    if let Some(charset) = charset
-        && !["utf-8", "utf8", "us-ascii", "ascii"]
-            .iter()
-            .any(|known| charset.eq_ignore_ascii_case(known))
-    {
-        let message =
-            format!("text in the charset {charset:?} cannot be decoded; read it as bytes");
-        return Err(Error::new(Kind::Decode, message).with_phase(Phase::Body));
+    match charset.filter(|charset| !is_utf8(charset)) {
+        Some(foreign) => Err(undecodable(foreign)),
+        None => Ok(String::from_utf8_lossy(bytes).into_owned()),
     }
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Whether text that begins so can still be decoded: in a foreign charset only
+/// behind a byte order mark, which at most its first three bytes tell.
+pub(super) fn may_be_text(start: &[u8], charset: &str) -> Result<(), Error> {
+    let mark = &start[..start.len().min(BOM.len())];
+    if is_utf8(charset) || BOM.starts_with(mark) {
+        return Ok(());
+    }
+    Err(undecodable(charset))
+}
+
+fn is_utf8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"]
+        .iter()
+        .any(|known| charset.eq_ignore_ascii_case(known))
+}
+
+fn undecodable(charset: &str) -> Error {
+    let message = format!("text in the charset {charset:?} cannot be decoded; read it as bytes");
+    Error::new(Kind::Decode, message).with_phase(Phase::Body)
 }
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -132,6 +168,22 @@ mod tests {
         assert_eq!(text(b"\xef\xbb\xbfx", Some("latin1")).unwrap(), "x");
         assert_eq!(text(b"a\xffb", Some("UTF-8")).unwrap(), "a\u{fffd}b");
         assert!(text(b"x", Some("iso-8859-1")).unwrap_err().is_decode());
+        assert!(text(b"\xef\xbb", Some("latin1")).unwrap_err().is_decode());
+    }
+
+    #[test]
+    fn the_first_bytes_tell_whether_a_foreign_charset_is_one() {
+        // SPEC J1
+        for (start, charset, may) in [
+            (&b""[..], "latin1", true),
+            (b"\xef", "latin1", true),
+            (b"\xef\xbb\xbf and more", "latin1", true),
+            (b"\xef\xbbx", "latin1", false),
+            (b"x", "latin1", false),
+            (b"x", "UTF8", true),
+        ] {
+            assert_eq!(may_be_text(start, charset).is_ok(), may, "{start:?}");
+        }
     }
 
     #[cfg(feature = "json")]

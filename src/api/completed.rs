@@ -11,16 +11,30 @@ use crate::handoff::park::block_on;
 
 /// Waits for all, and gives their results in the order they were given.
 ///
+/// All are kept until the last has ended. A [`Response`](crate::Response) whose
+/// body is larger than what is read ahead (twice the
+/// [`read_buffer`](crate::SessionBuilder::read_buffer)) holds its connection
+/// until it is read, so **more large responses than the connector's
+/// [`limit`](crate::ConnectorBuilder::limit) starve themselves**: the others
+/// wait for a slot until a time limit passes. Wait for their bodies instead, as
+/// here, or take one response after the other from [`as_completed`] and read it
+/// before taking the next.
+///
 /// ```no_run
-/// # let session = miohttp::Session::new();
+/// use miohttp::{Response, Session, wait_all};
+///
+/// let session = Session::new();
 /// let pages = ["http://example.com/a", "http://example.com/b"];
-/// let results = miohttp::wait_all(pages.map(|url| session.get(url).start_send()));
-/// assert_eq!(results.len(), 2);
+/// let start = |url| session.get(url).start_send().and_then(Response::start_text);
+/// let texts = wait_all(pages.map(start));
+/// assert_eq!(texts.len(), 2);
 /// ```
 pub fn wait_all<T>(pending: impl IntoIterator<Item = Pending<T>>) -> Vec<Result<T, Error>> {
-    // Each runs by itself, so waiting for one after the other costs nothing.
-    let pending: Vec<_> = pending.into_iter().collect();
-    pending.into_iter().map(Pending::wait).collect()
+    // Not one after the other: what a later one has to do on this thread may be
+    // what an earlier one waits for.
+    let mut results: Vec<_> = as_completed(pending).collect();
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Waits for the first of several to end, takes it out of the list and gives
@@ -54,19 +68,28 @@ pub fn wait_any<T>(pending: &mut Vec<Pending<T>>) -> Option<(usize, Result<T, Er
             drop(pending.remove(place));
             Some((place, result))
         }
-        Err(unwaited) => Some((0, Err(refused(unwaited)))),
+        Err(unwaited) => {
+            // It goes like any other, or a loop over the list would not end.
+            drop(pending.remove(0));
+            Some((0, Err(refused(unwaited))))
+        }
     }
 }
 
 /// Gives results as they come, each with the place its operation had in the
 /// list. Blocks in `next` until there is one.
 ///
+/// Each response is read, or dropped, before the next is taken: then any number
+/// of them passes through few connections, whatever their size.
+///
 /// ```no_run
-/// # let session = miohttp::Session::new();
+/// use miohttp::{Response, Session, as_completed};
+///
+/// let session = Session::new();
 /// let urls = ["http://example.com/a", "http://example.com/b"];
-/// for (place, result) in miohttp::as_completed(urls.map(|url| session.get(url).start_send())) {
-///     match result {
-///         Ok(response) => println!("{}: {}", urls[place], response.status()),
+/// for (place, result) in as_completed(urls.map(|url| session.get(url).start_send())) {
+///     match result.and_then(Response::text) {
+///         Ok(text) => println!("{}: {} bytes", urls[place], text.len()),
 ///         Err(error) => eprintln!("{error:#}"),
 ///     }
 /// }
@@ -159,17 +182,17 @@ impl<T> Iterator for AsCompleted<T> {
                 }
             }
         });
+        let (place, result) = match waited {
+            Ok(ended) => ended,
+            // Refused one by one, so that each still gets an answer.
+            Err(unwaited) => (
+                self.pending.iter().position(Option::is_some)?,
+                Err(refused(unwaited)),
+            ),
+        };
         self.left -= 1;
-        match waited {
-            Ok((place, result)) => {
-                self.pending[place] = None;
-                Some((place, result))
-            }
-            Err(unwaited) => {
-                self.left = 0;
-                Some((0, Err(refused(unwaited))))
-            }
-        }
+        self.pending[place] = None;
+        Some((place, result))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -42,8 +42,6 @@ struct Inner {
     tls: TlsSource,
     pool: Arc<Ledger>,
     workers: Arc<Workers>,
-    /// Kept so that the last of a user's resolver never goes on the reactor.
-    _resolver: Arc<dyn Resolve>,
     state: Mutex<State>,
 }
 
@@ -333,8 +331,7 @@ impl ConnectorBuilder {
                 config: self.config,
                 tls,
                 pool: Ledger::new(limits),
-                workers: Arc::new(Workers::new(resolver.clone(), DNS_THREADS, DNS_QUEUE)),
-                _resolver: resolver,
+                workers: Arc::new(Workers::new(resolver, DNS_THREADS, DNS_QUEUE)),
                 state: Mutex::new(State::Fresh),
             }),
         }

@@ -20,20 +20,25 @@ pub(crate) trait Operation<T>: Send {
 
 /// An operation that runs by itself until somebody asks for its result.
 ///
-/// Every blocking call `x()` of this crate has a twin `start_x()` that returns
-/// a `Pending` at once; `x()` is `start_x().wait()`. Dropping a `Pending`
-/// cancels the operation. With the feature `async` it is a `Future` that needs
-/// no runtime.
+/// The verbs that make a request or gather a response have twins: `x()` blocks
+/// and `start_x()` returns a `Pending` at once, where `x()` is
+/// `start_x().wait()`. They are `send`, `bytes`, `text`, `json`, `chunk` and
+/// `error_for_status`. [`copy_to`](crate::Response::copy_to),
+/// [`BodyReader`](crate::BodyReader) and the two `close` block and have none.
+///
+/// Dropping a `Pending` cancels the operation. With the feature `async` it is a
+/// `Future` that needs no runtime.
 ///
 /// ```no_run
-/// use miohttp::{Session, wait_all};
+/// use miohttp::{Response, Session, wait_all};
 ///
 /// let session = Session::new();
-/// let pending: Vec<_> = (0..100)
-///     .map(|page| session.get(format!("http://example.com/{page}")).start_send())
-///     .collect();
-/// for response in wait_all(pending) {
-///     println!("{}", response?.status());
+/// let pages = (0..100).map(|page| {
+///     let url = format!("http://example.com/{page}");
+///     session.get(url).start_send().and_then(Response::start_text)
+/// });
+/// for text in wait_all(pages) {
+///     println!("{} bytes", text?.len());
 /// }
 /// # Ok::<(), miohttp::Error>(())
 /// ```
@@ -60,6 +65,43 @@ impl<T> Pending<T> {
         Self {
             state: State::Failed(error),
         }
+    }
+
+    /// What needed no waiting.
+    pub(crate) fn done(value: T) -> Self
+    where
+        T: Send + 'static,
+    {
+        Self::new(Done(Some(value)))
+    }
+
+    /// Goes on with `next`, unless this fails: the whole is one operation, with
+    /// the second's result.
+    ///
+    /// The first runs by itself. `next` is called by whoever waits for the
+    /// whole, or looks at it, so what it starts begins only then; where several
+    /// are waited for together, all of them go on. So many large bodies are read
+    /// at once, and none keeps a connection that another needs:
+    ///
+    /// ```no_run
+    /// use miohttp::{Response, Session, wait_all};
+    ///
+    /// let session = Session::new();
+    /// let urls = ["http://example.com/a", "http://example.com/b"];
+    /// let bodies = urls.map(|url| session.get(url).start_send().and_then(Response::start_bytes));
+    /// for body in wait_all(bodies) {
+    ///     println!("{} bytes", body?.len());
+    /// }
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn and_then<U: 'static>(
+        self,
+        next: impl FnOnce(T) -> Pending<U> + Send + 'static,
+    ) -> Pending<U>
+    where
+        T: 'static,
+    {
+        Pending::new(Chain::First(self, Some(Box::new(next))))
     }
 
     /// Blocks until the operation has ended.
@@ -98,7 +140,8 @@ impl<T> Pending<T> {
     pub fn cancel(self) {}
 
     /// A handle with which any thread can cancel this operation while this one
-    /// waits for it.
+    /// waits for it, and the body of the response it gives. Of a chain it is the
+    /// handle of the part that runs now: see [`and_then`](Pending::and_then).
     pub fn cancel_handle(&self) -> CancelHandle {
         match &self.state {
             State::Running(operation) => operation.target(),
@@ -121,6 +164,57 @@ impl<T> Pending<T> {
             self.state = State::Taken;
         }
         result
+    }
+}
+
+/// A value that was there at once.
+struct Done<T>(Option<T>);
+
+impl<T: Send> Operation<T> for Done<T> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        let taken = || Error::internal("the value was taken already");
+        Poll::Ready(self.0.take().ok_or_else(taken))
+    }
+
+    fn target(&self) -> CancelHandle {
+        CancelHandle::nothing()
+    }
+}
+
+/// One operation and what follows it.
+enum Chain<T, U> {
+    First(Pending<T>, Option<Following<T, U>>),
+    Second(Pending<U>),
+}
+
+type Following<T, U> = Box<dyn FnOnce(T) -> Pending<U> + Send>;
+
+impl<T, U> Operation<U> for Chain<T, U> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<U, Error>> {
+        loop {
+            match self {
+                Self::First(first, next) => {
+                    let value = match first.poll_result(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(value)) => value,
+                    };
+                    let Some(next) = next.take() else {
+                        let error = Error::internal("this operation was continued already");
+                        return Poll::Ready(Err(error));
+                    };
+                    *self = Self::Second(next(value));
+                }
+                Self::Second(second) => return second.poll_result(cx),
+            }
+        }
+    }
+
+    fn target(&self) -> CancelHandle {
+        match self {
+            Self::First(first, _) => first.cancel_handle(),
+            Self::Second(second) => second.cancel_handle(),
+        }
     }
 }
 
@@ -154,23 +248,36 @@ pub(crate) fn refused(_: Unwaited) -> Error {
     Error::internal("waiting on the reactor's own thread would never end")
 }
 
-/// Cancels one operation from any thread (SPEC, Shape).
+/// Cancels one request from any thread (SPEC, Shape).
 ///
-/// The waiting thread gets an error of kind
-/// [`Cancelled`](crate::Kind::Cancelled) and the connection is closed. After
-/// the operation has ended it does nothing. It does not keep anything alive.
+/// It reaches until the body of the response has ended, through every hop and
+/// whoever holds the body: taken of the [`Pending`] that sends the request, it
+/// cancels the [`Response`](crate::Response) and its reader as well. Whoever
+/// waits gets an error of kind [`Cancelled`](crate::Kind::Cancelled), now or at
+/// the next read, and the connection is closed. After the body has ended it
+/// does nothing. It does not keep anything alive. (A limit of time needs no
+/// handle: see [`timeout`](crate::RequestBuilder::timeout).)
 ///
 /// ```no_run
-/// use std::{thread, time::Duration};
+/// use std::{io, thread};
 ///
-/// let pending = miohttp::Session::new().get("http://example.com/").start_send();
+/// use miohttp::{Kind, Response, Session};
+///
+/// let session = Session::new();
+/// let pending = session.get("http://example.com/large").start_send();
 /// let cancel = pending.cancel_handle();
+/// // Whoever sits before it may give up: in the download, too.
 /// thread::spawn(move || {
-///     thread::sleep(Duration::from_millis(100));
-///     cancel.cancel();
+///     println!("Press Enter to cancel.");
+///     if io::stdin().read_line(&mut String::new()).is_ok() {
+///         cancel.cancel();
+///     }
 /// });
-/// let result = pending.wait();
-/// # drop(result);
+/// match pending.wait().and_then(Response::bytes) {
+///     Ok(body) => println!("{} bytes", body.len()),
+///     Err(error) if error.kind() == Kind::Cancelled => println!("given up"),
+///     Err(error) => eprintln!("{error:#}"),
+/// }
 /// ```
 #[derive(Clone)]
 pub struct CancelHandle(Option<(WeakConnector, ExchangeId)>);

@@ -8,9 +8,10 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
+use super::body::ReadLimits;
 use super::pending::{Pending, wait_on};
 use super::response::Response;
-use super::send::Send;
+use super::send::{Reading, Send};
 use super::session::Session;
 use crate::call::{
     Auth, Call, RedirectPolicy, Request, RequestBody, Settings, Timeouts, TlsSource,
@@ -195,13 +196,14 @@ impl RequestBuilder {
         self
     }
 
-    /// The request body.
-    pub fn body(mut self, body: impl Into<Body>) -> Self {
-        self.body = Some(body.into().0);
-        self
+    /// The request body. A request has one: a second, by this or by `json`, is
+    /// an error at the verb (SPEC Q5).
+    pub fn body(self, body: impl Into<Body>) -> Self {
+        self.with_body(body.into())
     }
 
-    /// A JSON body, sent as `application/json` (SPEC Q5).
+    /// A JSON body, sent as `application/json`. With another body beside it the
+    /// request is an error (SPEC Q5).
     ///
     /// ```no_run
     /// use std::collections::HashMap;
@@ -214,14 +216,21 @@ impl RequestBuilder {
     /// # Ok::<(), miohttp::Error>(())
     /// ```
     #[cfg(feature = "json")]
-    pub fn json(mut self, value: &(impl serde::Serialize + ?Sized)) -> Self {
+    pub fn json(self, value: &(impl serde::Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(json) => self.body = Some(Body::typed(json.into(), "application/json").0),
+            Ok(json) => self.with_body(Body::typed(json.into(), "application/json")),
             Err(error) => {
                 let mistake = Error::invalid_request("the JSON body cannot be serialized");
-                return self.mistaken(mistake.with_source(error));
+                self.mistaken(mistake.with_source(error))
             }
         }
+    }
+
+    fn with_body(mut self, body: Body) -> Self {
+        if self.body.is_some() {
+            return self.mistaken(Error::invalid_request("a request has one body"));
+        }
+        self.body = Some(body.0);
         self
     }
 
@@ -250,7 +259,15 @@ impl RequestBuilder {
         self
     }
 
-    /// Whether `Content-Encoding` is asked for and decoded (SPEC S14, Q18).
+    /// Whether a redirect from https to http is an error instead of being
+    /// followed (SPEC D6); [as for the session](crate::SessionBuilder::refuse_downgrade).
+    pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
+        self.settings.refuse_downgrade = refuse;
+        self
+    }
+
+    /// Whether `Content-Encoding` is decoded, and asked for unless the request
+    /// has a `Range` (SPEC S14, Q18).
     pub fn auto_decompress(mut self, decompress: bool) -> Self {
         self.settings.auto_decompress = decompress;
         self
@@ -259,6 +276,20 @@ impl RequestBuilder {
     /// Whether a status of 400 or above is an error (SPEC Q18).
     pub fn error_for_status(mut self, error: bool) -> Self {
         self.settings.error_for_status = error;
+        self
+    }
+
+    /// How many bytes each received byte of a coded body may become, past the
+    /// first MiB; 0 is no limit (SPEC R40).
+    pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
+        self.settings.max_decode_ratio = ratio;
+        self
+    }
+
+    /// The largest body that `bytes`, `text` and `json` keep in memory, decoded
+    /// (SPEC R40); [as for the session](crate::SessionBuilder::max_buffered).
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.settings.max_buffered = bytes;
         self
     }
 
@@ -348,10 +379,14 @@ impl RequestBuilder {
         }
 
         let connector = self.session.connector().clone();
-        let (auto_decompress, error_for_status) = (
-            self.settings.auto_decompress,
-            self.settings.error_for_status,
-        );
+        let reading = Reading {
+            auto_decompress: self.settings.auto_decompress,
+            error_for_status: self.settings.error_for_status,
+            limits: ReadLimits {
+                max_decode_ratio: self.settings.max_decode_ratio,
+                max_buffered: self.settings.max_buffered,
+            },
+        };
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
         let cookies = self.session.cookies().clone();
         let (sender, receiver) = slot();
@@ -359,13 +394,7 @@ impl RequestBuilder {
         let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
         let id = ExchangeId::next();
         connector.submit(Command::Start(id, exchange))?;
-        Ok(Send::new(
-            receiver,
-            connector,
-            id,
-            auto_decompress,
-            error_for_status,
-        ))
+        Ok(Send::new(receiver, connector, id, reading))
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

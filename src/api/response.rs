@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
 use super::body::Body;
-use super::bytes::{Collect, to_text};
+use super::bytes::{Collect, may_be_text, to_text};
 use super::pending::{CancelHandle, Operation, Pending, wait_on};
 use super::reader::BodyReader;
 use super::send::{StatusError, is_error};
@@ -26,6 +26,12 @@ use crate::head::{Hop, ResponseHead};
 /// `json`, or piece by piece by [`chunk`](Response::chunk) or
 /// [`into_reader`](Response::into_reader). Dropping a response reads a short
 /// rest away, so that its connection can serve again, and closes it otherwise.
+///
+/// Until its body has ended a response holds a connection, and so one of the
+/// slots of the [`limit`](crate::ConnectorBuilder::limit) unless the whole body
+/// fits into what is read ahead. Whoever keeps as many unread responses as
+/// there are slots waits in vain for another: read each, or drop it, before
+/// the next is waited for.
 ///
 /// ```no_run
 /// let response = miohttp::Session::new().get("http://example.com/").send()?;
@@ -43,10 +49,12 @@ pub struct Response {
     body: BodyPlace,
     method: Method,
     url: Url,
-    history: Vec<Hop>,
+    history: Arc<[Hop]>,
     peer: Option<SocketAddr>,
     reused: bool,
     attempts: u32,
+    /// Kept here, for the body may be elsewhere.
+    cancel: CancelHandle,
 }
 
 /// Where the body is: here, or with a `start_chunk` that has not ended.
@@ -66,11 +74,12 @@ impl Response {
         body: Body,
         method: Method,
         url: Url,
-        history: Vec<Hop>,
+        history: Arc<[Hop]>,
         peer: Option<SocketAddr>,
         reused: bool,
         attempts: u32,
     ) -> Self {
+        let cancel = body.cancel_handle();
         Self {
             head,
             headers: OnceLock::new(),
@@ -81,6 +90,7 @@ impl Response {
             peer,
             reused,
             attempts,
+            cancel,
         }
     }
 
@@ -140,7 +150,12 @@ impl Response {
         &self.history
     }
 
-    /// The address that answered (SPEC R9).
+    pub(super) fn shared_history(&self) -> &Arc<[Hop]> {
+        &self.history
+    }
+
+    /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
+    /// request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
@@ -157,23 +172,35 @@ impl Response {
     }
 
     /// This response, or an error if its status is 400 or above (SPEC R22).
-    /// The error keeps the head and up to 64 KiB of the body, which are waited
-    /// for.
+    ///
+    /// Below 400 it returns at once. Otherwise the error keeps the head and up
+    /// to 64 KiB of the body, and this blocks until so much has come or the body
+    /// has ended, in whatever way;
+    /// [`start_error_for_status`](Response::start_error_for_status) does not.
     ///
     /// # Errors
     /// [`Kind::Status`](crate::Kind::Status).
     pub fn error_for_status(self) -> Result<Self, Error> {
-        if !is_error(&self) {
-            return Ok(self);
+        match is_error(&self) {
+            false => Ok(self),
+            true => wait_on(&mut StatusError::new(self)),
         }
-        Err(wait_on(&mut StatusError::new(self))?)
+    }
+
+    /// As [`error_for_status`](Response::error_for_status), without blocking.
+    pub fn start_error_for_status(self) -> Pending<Self> {
+        match is_error(&self) {
+            false => Pending::done(self),
+            true => Pending::new(StatusError::new(self)),
+        }
     }
 
     /// The whole body, decoded. Blocks until it is there (SPEC R20).
     ///
     /// # Errors
     /// The body breaks off or is damaged ([`Kind::Payload`](crate::Kind::Payload)),
-    /// a limit passes, or it is larger than the 256 MiB kept in memory
+    /// a limit passes, or it is larger than
+    /// [`max_buffered`](crate::SessionBuilder::max_buffered), 256 MiB by default
     /// ([`Kind::Limit`](crate::Kind::Limit), SPEC R40).
     pub fn bytes(self) -> Result<Bytes, Error> {
         wait_on(&mut self.collect(Ok)?)
@@ -188,7 +215,11 @@ impl Response {
     ///
     /// # Errors
     /// As [`bytes`](Response::bytes); and [`Kind::Decode`](crate::Kind::Decode)
-    /// if the server declares another charset.
+    /// if the server declares another charset and the body does not begin with
+    /// UTF-8's byte order mark. Its first bytes tell, so the rest is not
+    /// downloaded; the response is spent all the same. Where such a text is to
+    /// be expected, look at `Content-Type` first and read
+    /// [`bytes`](Response::bytes).
     pub fn text(self) -> Result<String, Error> {
         wait_on(&mut self.collect_text()?)
     }
@@ -281,19 +312,18 @@ impl Response {
     /// Writes the body to `writer` and gives its decoded length (SPEC R27).
     ///
     /// # Errors
-    /// As [`chunk`](Response::chunk); and [`Kind::Io`](crate::Kind::Io) for
+    /// As [`chunk`](Response::chunk); and [`Kind::Write`](crate::Kind::Write) for
     /// what the writer fails with.
     pub fn copy_to(mut self, writer: &mut (impl std::io::Write + ?Sized)) -> Result<u64, Error> {
         let mut length = 0;
         while let Some(chunk) = self.chunk()? {
             writer.write_all(&chunk).map_err(|error| {
-                Error::new(
-                    crate::Kind::Io,
-                    "the body cannot be written where it should go",
-                )
-                .with_phase(Phase::Body)
-                .with_url(&self.url)
-                .with_source(error)
+                let message = "the body cannot be written where it should go";
+                Error::new(crate::Kind::Write, message)
+                    .with_phase(Phase::Body)
+                    .with_url(&self.url)
+                    .with_history(&self.history)
+                    .with_source(error)
             })?;
             length += chunk.len() as u64;
         }
@@ -304,17 +334,18 @@ impl Response {
     pub fn trailers(&self) -> HeaderMap {
         match &self.body {
             BodyPlace::Here(body) => body.trailers().to_map(),
-            BodyPlace::Lent(_) => HeaderMap::new(),
+            // It is back unless the started chunk still runs.
+            BodyPlace::Lent(home) => lock(home)
+                .as_ref()
+                .map(|body| body.trailers().to_map())
+                .unwrap_or_default(),
         }
     }
 
     /// A handle with which any thread can break off the body while this one
-    /// reads it.
+    /// reads it, in whichever way.
     pub fn cancel_handle(&self) -> CancelHandle {
-        match &self.body {
-            BodyPlace::Here(body) => body.cancel_handle(),
-            BodyPlace::Lent(_) => CancelHandle::nothing(),
-        }
+        self.cancel.clone()
     }
 
     pub(super) fn head(&self) -> &ResponseHead {
@@ -329,7 +360,8 @@ impl Response {
             .skip(1)
             .filter_map(|parameter| parameter.split_once('='))
             .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
+            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).trim().to_owned())
+            .filter(|charset| !charset.is_empty())
     }
 
     fn collect<T>(
@@ -341,7 +373,12 @@ impl Response {
 
     fn collect_text(self) -> Result<Collect<String>, Error> {
         let charset = self.charset();
-        self.collect(move |bytes| to_text(&bytes, charset.as_deref()))
+        let declared = charset.clone();
+        let collect = self.collect(move |bytes| to_text(&bytes, declared.as_deref()))?;
+        Ok(match charset {
+            Some(charset) => collect.admitted_by(move |start| may_be_text(start, &charset)),
+            None => collect,
+        })
     }
 
     /// The body, which a response has unless a `start_chunk` still holds it.
@@ -355,7 +392,7 @@ impl Response {
         }
         match &mut self.body {
             BodyPlace::Here(body) => Ok(body),
-            BodyPlace::Lent(_) => Err(lent().with_url(&self.url)),
+            BodyPlace::Lent(_) => Err(lent().with_url(&self.url).with_history(&self.history)),
         }
     }
 

@@ -1,10 +1,11 @@
 //! A request on its way: the operation behind `send` and `start_send`.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use super::body::Body;
+use super::body::{Body, ReadLimits};
 use super::connector::Connector;
 use super::pending::{CancelHandle, Operation};
 use super::response::Response;
@@ -20,8 +21,15 @@ pub(crate) struct Send {
     state: State,
     connector: Connector,
     id: ExchangeId,
-    auto_decompress: bool,
-    error_for_status: bool,
+    reading: Reading,
+}
+
+/// What is done with the answer (SPEC S12, S14, R40).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) auto_decompress: bool,
+    pub(crate) error_for_status: bool,
+    pub(crate) limits: ReadLimits,
 }
 
 enum State {
@@ -36,26 +44,26 @@ impl Send {
         receiver: SlotReceiver<Result<Answer, Error>>,
         connector: Connector,
         id: ExchangeId,
-        auto_decompress: bool,
-        error_for_status: bool,
+        reading: Reading,
     ) -> Self {
         Self {
             state: State::Waiting(receiver),
             connector,
             id,
-            auto_decompress,
-            error_for_status,
+            reading,
         }
     }
 
     fn answered(&mut self, answer: Answer) -> Poll<Result<Response, Error>> {
         let mut body = Body::new(
             answer.reply.body,
+            self.reading.limits,
             answer.url.clone(),
+            Arc::clone(&answer.history),
             self.id,
             self.connector.clone(),
         );
-        if self.auto_decompress {
+        if self.reading.auto_decompress {
             body.decode(&answer.reply.head);
         }
         let response = Response::new(
@@ -68,7 +76,7 @@ impl Send {
             answer.reply.reused,
             answer.attempts,
         );
-        if self.error_for_status && is_error(&response) {
+        if self.reading.error_for_status && is_error(&response) {
             self.state = State::Failing(Box::new(StatusError::new(response)));
             return Poll::Pending;
         }
@@ -134,26 +142,30 @@ pub(super) fn is_error(response: &Response) -> bool {
 pub(super) struct StatusError {
     response: Response,
     body: BytesMut,
+    /// How much of the body is kept.
+    most: usize,
 }
 
 impl StatusError {
-    pub(super) fn new(response: Response) -> Self {
+    pub(super) fn new(mut response: Response) -> Self {
+        let limit = response.body().map_or(0, |body| body.max_buffered());
         Self {
             response,
             body: BytesMut::new(),
+            most: limit.min(ERROR_BODY),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         // Whatever ends the body, the status is the news.
-        while self.body.len() < ERROR_BODY {
+        while self.body.len() < self.most {
             let Ok(body) = self.response.body() else {
                 break;
             };
             match body.poll_chunk(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(chunk))) => {
-                    let room = ERROR_BODY - self.body.len();
+                    let room = self.most - self.body.len();
                     self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
                 Poll::Ready(Ok(None) | Err(_)) => break,
@@ -170,19 +182,19 @@ impl StatusError {
         Error::new(Kind::Status, message.trim_end().to_owned())
             .with_url(response.url())
             .with_peer(response.remote_addr())
+            .with_history(response.shared_history())
             .with_response(ErrorResponse {
                 status,
                 reason,
                 headers: response.headers().clone(),
                 body: std::mem::take(&mut self.body).freeze(),
-                history: response.history().to_vec(),
             })
     }
 }
 
-impl Operation<Error> for StatusError {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Error, Error>> {
-        Self::poll(self, cx).map(Ok)
+impl Operation<Response> for StatusError {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        Self::poll(self, cx).map(Err)
     }
 
     fn target(&self) -> CancelHandle {

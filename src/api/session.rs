@@ -179,12 +179,13 @@ impl fmt::Debug for Session {
 /// |---|---|
 /// | `connector` | one of its own |
 /// | `timeouts` | total 300 s, sock_connect 30 s |
-/// | `redirects` | at most 10 |
+/// | `redirects`, `refuse_downgrade` | at most 10, false |
 /// | `auto_decompress` | true |
+/// | `max_decode_ratio`, `max_buffered` | 1000, 256 MiB |
 /// | `error_for_status` | false |
 /// | `retry_stale` | true |
 /// | `read_buffer` | 256 KiB |
-/// | `max_header_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
+/// | `max_status_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
 /// | cookies | kept in a jar of its own |
 #[derive(Debug, Default)]
 #[must_use]
@@ -272,7 +273,34 @@ impl SessionBuilder {
         self
     }
 
-    /// Whether `Content-Encoding` is asked for and decoded (SPEC S14).
+    /// Whether a redirect from https to http is an error of kind
+    /// [`BadRedirect`](crate::Kind::BadRedirect) instead of being followed
+    /// (SPEC D6). Default false, as browsers have it; credentials never go along.
+    pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
+        self.settings.refuse_downgrade = refuse;
+        self
+    }
+
+    /// How many bytes each received byte of a coded body may become, past the
+    /// first MiB (SPEC R40). More is an error of kind
+    /// [`Limit`](crate::Kind::Limit), streamed bodies included. Default 1000; 0
+    /// is no limit, for honest bodies that pack better than that.
+    pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
+        self.settings.max_decode_ratio = ratio;
+        self
+    }
+
+    /// The largest body that [`bytes`](crate::Response::bytes),
+    /// [`text`](crate::Response::text) and `json` keep in memory, decoded
+    /// (SPEC R40). More is an error of kind [`Limit`](crate::Kind::Limit).
+    /// Default 256 MiB; `usize::MAX` is no limit. What is streamed has none.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.settings.max_buffered = bytes;
+        self
+    }
+
+    /// Whether `Content-Encoding` is decoded, and asked for unless the request
+    /// has a `Range` (SPEC S14).
     pub fn auto_decompress(mut self, decompress: bool) -> Self {
         self.settings.auto_decompress = decompress;
         self
@@ -299,7 +327,7 @@ impl SessionBuilder {
     }
 
     /// The longest status line that is accepted, in bytes (SPEC S21).
-    pub fn max_header_line(mut self, bytes: usize) -> Self {
+    pub fn max_status_line(mut self, bytes: usize) -> Self {
         self.settings.max_line = bytes;
         self
     }

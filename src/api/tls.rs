@@ -40,8 +40,7 @@ impl TlsConfig {
     /// The text holds no certificate, or a damaged one.
     pub fn add_root_pem(self, pem: &[u8]) -> Result<Self, Error> {
         let roots = certificates_from_pem(pem).map_err(|fault| {
-            Error::invalid_request("the PEM text holds no usable certificate")
-                .with_source(fault.to_string())
+            Error::invalid_request("the PEM text holds no usable certificate").with_source(fault)
         })?;
         let mut settings = self.settings;
         settings.extra_roots.extend(roots);

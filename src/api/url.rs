@@ -64,10 +64,12 @@ fn check(url: Url) -> Result<Url, Error> {
         Err(error.with_url(&url))
     };
     if !matches!(url.scheme(), "http" | "https") {
-        return refused(format!(
-            "the scheme {:?} is neither http nor https",
-            url.scheme()
-        ));
+        // `user:secret@host/`, the scheme forgotten, is the scheme `user` and a
+        // path: then neither is repeated.
+        return refused(match url.has_authority() {
+            true => format!("the scheme {:?} is neither http nor https", url.scheme()),
+            false => "the URL is neither http nor https".into(),
+        });
     }
     if url.host_str().is_none_or(str::is_empty) {
         return refused("the URL has no host".into());
@@ -102,6 +104,19 @@ mod tests {
             };
             assert_eq!(error.kind(), Kind::InvalidUrl, "{text:?}");
             assert_eq!(error.phase(), Some(Phase::Request));
+        }
+    }
+
+    #[test]
+    fn a_forgotten_scheme_shows_no_password() {
+        for text in [
+            "admin:hunter2@example.com/",
+            "admin:/hunter2@h/",
+            "hunter2:",
+        ] {
+            let error = text.into_url().unwrap_err();
+            let shown = format!("{error:#} {error:?} {:?}", error.url());
+            assert!(!shown.contains("hunter2") && !shown.contains("admin"));
         }
     }
 

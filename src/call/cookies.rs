@@ -1,11 +1,36 @@
 //! The jar, as a call sees it. Without the feature `cookies` there is none.
 
+use http::HeaderValue;
+use http::header::COOKIE;
+
+use super::Request;
+
+/// The caller's own cookies. Several headers become one: a request has at most
+/// one `Cookie` (RFC 6265 §5.4).
+fn explicit(request: &Request) -> Option<HeaderValue> {
+    let mut values = request.fields.all(&COOKIE);
+    let first = values.next()?;
+    let rest: Vec<_> = values.collect();
+    if rest.is_empty() {
+        return Some(first.clone());
+    }
+    let all: Vec<&[u8]> = std::iter::once(first)
+        .chain(rest)
+        .map(HeaderValue::as_bytes)
+        .filter(|value| !value.is_empty())
+        .collect();
+    // What every part may hold the whole may hold: this fails never.
+    let mut joined = HeaderValue::from_bytes(&all.join(&b"; "[..])).ok()?;
+    joined.set_sensitive(true);
+    Some(joined)
+}
+
 #[cfg(feature = "cookies")]
 mod with {
     use http::HeaderValue;
-    use http::header::COOKIE;
     use url::Url;
 
+    use super::explicit;
     use crate::call::Request;
     use crate::cookie::{CookieJar, merge_header};
     use crate::head::ResponseHead;
@@ -17,9 +42,9 @@ mod with {
     impl Cookies {
         /// The `Cookie` header of this hop (SPEC H8).
         pub(crate) fn header(&self, request: &Request) -> Option<HeaderValue> {
-            let explicit = request.fields.first(&COOKIE);
+            let explicit = explicit(request);
             let stored = self.0.as_ref().and_then(|jar| jar.cookies(&request.url));
-            merge_header(explicit, stored.as_ref())
+            merge_header(explicit.as_ref(), stored.as_ref())
         }
 
         /// SPEC D8: each hop's cookies are stored before the next is asked.
@@ -42,9 +67,9 @@ mod with {
 #[cfg(not(feature = "cookies"))]
 mod without {
     use http::HeaderValue;
-    use http::header::COOKIE;
     use url::Url;
 
+    use super::explicit;
     use crate::call::Request;
     use crate::head::ResponseHead;
 
@@ -53,7 +78,7 @@ mod without {
 
     impl Cookies {
         pub(crate) fn header(&self, request: &Request) -> Option<HeaderValue> {
-            request.fields.first(&COOKIE).cloned()
+            explicit(request)
         }
 
         pub(crate) fn store(&self, _url: &Url, _head: &ResponseHead) {}

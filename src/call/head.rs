@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    EXPECT, HOST, HeaderName, HeaderValue, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, Version};
 use url::{Position, Url};
@@ -50,7 +50,9 @@ pub(super) fn build(
     };
     auto(ACCEPT, HeaderValue::from_static("*/*"));
     let codings = Decoder::accept_encoding();
-    if settings.auto_decompress && !codings.is_empty() {
+    // RFC 9110 §14.2: a range is cut from the coded body, and what is cut from
+    // its middle cannot be decoded.
+    if settings.auto_decompress && !codings.is_empty() && !own.contains(&RANGE) {
         auto(ACCEPT_ENCODING, HeaderValue::from_static(codings));
     }
     auto(USER_AGENT, HeaderValue::from_static(AGENT));

@@ -13,6 +13,8 @@ mod redirect;
 mod settings;
 mod tls;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -48,10 +50,17 @@ pub(crate) struct Request {
     pub(crate) auth: Option<Auth>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
     pub(crate) content_type: Option<&'static str>,
+}
+
+impl fmt::Debug for RequestBody {
+    // A body is the caller's own business, and may be long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestBody({} bytes)", self.bytes.len())
+    }
 }
 
 pub(crate) struct Call {
@@ -76,7 +85,7 @@ pub(crate) struct Answer {
     pub(crate) method: Method,
     /// With the fragment, without credentials.
     pub(crate) url: Url,
-    pub(crate) history: Vec<Hop>,
+    pub(crate) history: Arc<[Hop]>,
     pub(crate) attempts: u32,
 }
 
@@ -193,35 +202,47 @@ impl Call {
         Ok(key)
     }
 
-    fn replied(mut self: Box<Self>, reply: Reply) -> Next {
+    fn replied(self: Box<Self>, reply: Reply) -> Next {
         self.cookies.store(&self.request.url, &reply.head);
-        match redirect::decide(
-            &self.request,
-            &self.settings.redirects,
-            &self.history,
-            &reply.head,
-        ) {
+        match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
             Decision::Deliver => self.deliver(reply),
-            Decision::Follow(next) => {
-                self.history.push(Hop {
-                    status: reply.head.status(),
-                    url: self.request.url.clone(),
-                    headers: reply.head.to_map(),
-                });
-                self.request = *next;
-                self.again()
-            }
-            Decision::Refuse(error) => {
-                let response = ErrorResponse {
-                    status: reply.head.status(),
-                    reason: reason(&reply.head),
-                    headers: reply.head.to_map(),
-                    body: Bytes::new(),
-                    history: std::mem::take(&mut self.history),
-                };
-                self.answer(Err(error.with_response(response).with_peer(reply.peer)))
+            Decision::Follow(next) => self.follow(*next, &reply),
+            Decision::Refuse(error) => self.refuse(error, &reply),
+        }
+    }
+
+    fn follow(mut self: Box<Self>, next: Request, reply: &Reply) -> Next {
+        self.history.push(Hop {
+            status: reply.head.status(),
+            url: self.request.url.clone(),
+            headers: reply.head.to_map(),
+        });
+        self.request = next;
+        match self.into_exchange() {
+            Ok(exchange) => Next::Again(exchange),
+            Err((mut call, cause)) => {
+                // The caller's request was sound: what is wrong with this one
+                // came with the redirect, which so has not been followed.
+                let mut error = Error::new(Kind::BadRedirect, "the redirect cannot be followed")
+                    .with_phase(Phase::Redirect)
+                    .with_source(cause);
+                if let Some(hop) = call.history.pop() {
+                    error = error.with_url(&hop.url);
+                }
+                call.refuse(error, reply)
             }
         }
+    }
+
+    /// The redirect itself is the error's response.
+    fn refuse(self: Box<Self>, error: Error, reply: &Reply) -> Next {
+        let response = ErrorResponse {
+            status: reply.head.status(),
+            reason: reason(&reply.head),
+            headers: reply.head.to_map(),
+            body: Bytes::new(),
+        };
+        self.answer(Err(error.with_response(response).with_peer(reply.peer)))
     }
 
     fn failed(mut self: Box<Self>, failure: Failure) -> Next {
@@ -263,14 +284,17 @@ impl Call {
             reply,
             method: self.request.method.clone(),
             url: self.request.url.clone(),
-            history: std::mem::take(&mut self.history),
+            history: shared(std::mem::take(&mut self.history)),
             attempts: self.attempts,
         };
         self.answer(Ok(answer))
     }
 
-    fn answer(self: Box<Self>, result: Result<Answer, Error>) -> Next {
-        let result = result.map_err(|error| error.with_url(&self.request.url));
+    fn answer(mut self: Box<Self>, result: Result<Answer, Error>) -> Next {
+        let result = result.map_err(|error| {
+            let history = shared(std::mem::take(&mut self.history));
+            error.with_url(&self.request.url).with_history(&history)
+        });
         // The caller may have gone; then nobody misses the answer, and a body
         // in it cancels itself when it is dropped.
         let _ = self.slot.fill(result);
@@ -284,6 +308,14 @@ impl Advance for Call {
             Ok(reply) => self.replied(reply),
             Err(failure) => self.failed(failure),
         }
+    }
+}
+
+/// The common case, no redirect at all, costs no allocation.
+fn shared(history: Vec<Hop>) -> Arc<[Hop]> {
+    match history.is_empty() {
+        true => Arc::default(),
+        false => history.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use url::Url;
 
-use super::{Auth, Request};
+use super::{Auth, Request, Settings};
 use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::{Hop, ResponseHead};
 
@@ -45,13 +45,13 @@ pub(super) enum Decision {
 
 pub(super) fn decide(
     request: &Request,
-    policy: &RedirectPolicy,
+    settings: &Settings,
     history: &[Hop],
     head: &ResponseHead,
 ) -> Decision {
-    let limit = match policy {
+    let limit = match settings.redirects {
         RedirectPolicy::None => return Decision::Deliver,
-        RedirectPolicy::Limit(limit) => *limit,
+        RedirectPolicy::Limit(limit) => limit,
     };
     if !is_redirect(head.status()) {
         return Decision::Deliver;
@@ -66,6 +66,11 @@ pub(super) fn decide(
         return Decision::Refuse(error);
     }
     match target(&request.url, location) {
+        Ok(url) if settings.refuse_downgrade && is_downgrade(&request.url, &url) => {
+            let message = "the redirect leads from https to http, which is refused";
+            let error = Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);
+            Decision::Refuse(error)
+        }
         Ok(url) => Decision::Follow(Box::new(next(request, head.status(), url))),
         Err(error) => Decision::Refuse(error),
     }
@@ -74,6 +79,11 @@ pub(super) fn decide(
 /// SPEC D1.
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// SPEC D6.
+fn is_downgrade(from: &Url, to: &Url) -> bool {
+    from.scheme() == "https" && to.scheme() == "http"
 }
 
 /// SPEC D4, D6, D11.
@@ -88,10 +98,11 @@ pub(crate) fn target(base: &Url, location: &[u8]) -> Result<Url, Error> {
         .join(text.trim())
         .map_err(|error| bad("the redirect's target is no URL".into()).with_source(error))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad(format!(
-            "the redirect's target has the scheme {:?}",
-            url.scheme()
-        )));
+        // Without an authority the "scheme" may be a user's name.
+        return Err(bad(match url.has_authority() {
+            true => format!("the redirect's target has the scheme {:?}", url.scheme()),
+            false => "the redirect's target is neither http nor https".into(),
+        }));
     }
     if !url.has_host() {
         return Err(bad("the redirect's target has no host".into()));
@@ -194,9 +205,16 @@ mod tests {
         )
     }
 
+    fn with(redirects: RedirectPolicy) -> Settings {
+        Settings {
+            redirects,
+            ..Settings::default()
+        }
+    }
+
     fn follow(request: &Request, status: u16, location: &str) -> Request {
         let head = reply(status, "Location", location.as_bytes());
-        match decide(request, &RedirectPolicy::default(), &[], &head) {
+        match decide(request, &Settings::default(), &[], &head) {
             Decision::Follow(next) => *next,
             other => panic!("{other:?}"),
         }
@@ -291,7 +309,7 @@ mod tests {
             );
         }
         let head = reply(302, "URI", b"/via-uri");
-        let decision = decide(&from, &RedirectPolicy::default(), &[], &head);
+        let decision = decide(&from, &Settings::default(), &[], &head);
         assert!(matches!(decision, Decision::Follow(next) if next.url.path() == "/via-uri"));
     }
 
@@ -301,18 +319,13 @@ mod tests {
         let from = request(Method::GET, "http://h.test/");
         for status in [200, 300, 304, 305, 306, 404] {
             let head = reply(status, "Location", b"/x");
-            let decision = decide(&from, &RedirectPolicy::default(), &[], &head);
+            let decision = decide(&from, &Settings::default(), &[], &head);
             assert!(matches!(decision, Decision::Deliver), "{status}");
         }
-        let decision = decide(
-            &from,
-            &RedirectPolicy::default(),
-            &[],
-            &reply(302, "X", b"/x"),
-        );
+        let decision = decide(&from, &Settings::default(), &[], &reply(302, "X", b"/x"));
         assert!(matches!(decision, Decision::Deliver));
         let head = reply(302, "Location", b"/x");
-        let decision = decide(&from, &RedirectPolicy::None, &[], &head);
+        let decision = decide(&from, &with(RedirectPolicy::None), &[], &head);
         assert!(matches!(decision, Decision::Deliver));
     }
 
@@ -328,10 +341,37 @@ mod tests {
             "data:,x",
         ] {
             let head = reply(302, "Location", location.as_bytes());
-            match decide(&from, &RedirectPolicy::default(), &[], &head) {
+            match decide(&from, &Settings::default(), &[], &head) {
                 Decision::Refuse(error) => assert_eq!(error.kind(), Kind::BadRedirect),
                 other => panic!("{location}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn leaving_https_is_refused_where_that_is_asked_for() {
+        // SPEC D6
+        let settings = Settings {
+            refuse_downgrade: true,
+            ..Settings::default()
+        };
+        for (from, to, refused) in [
+            ("https://h.test/", "http://h.test/", true),
+            ("https://h.test/", "http://other.test:443/", true),
+            ("https://h.test/", "https://other.test/", false),
+            ("https://h.test/", "/x", false),
+            ("http://h.test/", "http://other.test/", false),
+            ("http://h.test/", "https://h.test/", false),
+        ] {
+            let head = reply(302, "Location", to.as_bytes());
+            let from = request(Method::GET, from);
+            match decide(&from, &settings, &[], &head) {
+                Decision::Refuse(error) if refused => assert_eq!(error.kind(), Kind::BadRedirect),
+                Decision::Follow(_) if !refused => {}
+                other => panic!("{to}: {other:?}"),
+            }
+            let decision = decide(&from, &Settings::default(), &[], &head);
+            assert!(matches!(decision, Decision::Follow(_)));
         }
     }
 
@@ -346,9 +386,9 @@ mod tests {
             headers: http::HeaderMap::new(),
         };
         let history = vec![hop.clone(), hop.clone()];
-        let decision = decide(&from, &RedirectPolicy::Limit(3), &history, &head);
+        let decision = decide(&from, &with(RedirectPolicy::Limit(3)), &history, &head);
         assert!(matches!(decision, Decision::Follow(_)));
-        match decide(&from, &RedirectPolicy::Limit(2), &history, &head) {
+        match decide(&from, &with(RedirectPolicy::Limit(2)), &history, &head) {
             Decision::Refuse(error) => assert_eq!(error.kind(), Kind::TooManyRedirects),
             other => panic!("{other:?}"),
         }

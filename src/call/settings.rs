@@ -106,10 +106,15 @@ fn positive(limit: impl Into<Option<Duration>>) -> Option<Duration> {
 pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) redirects: RedirectPolicy,
+    /// D6: no redirect leads from https to http.
+    pub(crate) refuse_downgrade: bool,
     pub(crate) retry_stale: bool,
     pub(crate) version: Version,
     pub(crate) auto_decompress: bool,
     pub(crate) error_for_status: bool,
+    /// R40.
+    pub(crate) max_decode_ratio: u64,
+    pub(crate) max_buffered: usize,
     /// S5.
     pub(crate) skip_auto_headers: Vec<HeaderName>,
     /// S20.
@@ -129,10 +134,13 @@ impl Default for Settings {
         Self {
             timeouts: Timeouts::default(),
             redirects: RedirectPolicy::default(),
+            refuse_downgrade: false,
             retry_stale: true,
             version: Version::HTTP_11,
             auto_decompress: true,
             error_for_status: false,
+            max_decode_ratio: 1000,
+            max_buffered: 256 * 1024 * 1024,
             skip_auto_headers: Vec::new(),
             read_buffer: 256 * 1024,
             max_line: 8190,

@@ -14,7 +14,7 @@ mod with {
     #[derive(Debug)]
     struct Source {
         settings: Settings,
-        built: OnceLock<Result<Client, ConfigFault>>,
+        built: OnceLock<Result<Client, Arc<ConfigFault>>>,
     }
 
     impl TlsSource {
@@ -28,12 +28,13 @@ mod with {
         /// # Errors
         /// The settings make no usable configuration.
         pub(crate) fn client(&self) -> Result<Client, Error> {
-            let built = self.0.built.get_or_init(|| Client::build(&self.0.settings));
+            let build = || Client::build(&self.0.settings).map_err(Arc::new);
+            let built = self.0.built.get_or_init(build);
             match built {
                 Ok(client) => Ok(client.clone()),
                 Err(fault) => Err(Error::new(Kind::Tls, "the TLS configuration is unusable")
                     .with_phase(Phase::Request)
-                    .with_source(fault.to_string())),
+                    .with_source(Arc::clone(fault))),
             }
         }
     }

@@ -46,6 +46,7 @@ impl ConnFault {
                 Kind::Payload,
                 "TLS ended without close_notify inside the body",
             )
+            .broken_off()
             .with_phase(Phase::Body),
             Self::Link(LinkFault::Tls(fault)) => tls_error(fault).with_phase(phase),
             Self::Link(LinkFault::Io(error)) => {
@@ -62,9 +63,13 @@ impl ConnFault {
                     Kind::Disconnected => "the server closed the connection",
                     _ => "the connection failed",
                 };
-                Error::new(kind, message)
+                let fault = Error::new(kind, message)
                     .with_phase(phase)
-                    .with_source(error)
+                    .with_source(error);
+                match kind {
+                    Kind::Payload => fault.broken_off(),
+                    _ => fault,
+                }
             }
             Self::Peer(fault) => peer_error(fault, phase),
         }
@@ -88,9 +93,14 @@ fn peer_error(fault: Fault, phase: Phase) -> Error {
         Fault::UploadLength { .. } => Phase::Send,
         _ => phase,
     };
-    Error::new(kind, message)
+    let broken_off = matches!(fault, Fault::ShortBody { .. });
+    let error = Error::new(kind, message)
         .with_phase(phase)
-        .with_source(fault)
+        .with_source(fault);
+    match broken_off {
+        true => error.broken_off(),
+        false => error,
+    }
 }
 
 fn tls_error(fault: TlsFault) -> Error {

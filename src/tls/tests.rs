@@ -73,6 +73,17 @@ fn pem_gives_every_certificate() {
 }
 
 #[test]
+fn pem_around_no_certificate_is_a_fault() {
+    let (good, _) = own_certificate();
+    let text = format!(
+        "{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        good.pem()
+    );
+    let fault = certificates_from_pem(text.as_bytes()).unwrap_err();
+    assert!(matches!(fault, ConfigFault::Root(_)) && fault.source().is_some());
+}
+
+#[test]
 fn pem_without_a_certificate_is_a_fault() {
     let (_, key) = own_certificate();
     for text in ["", "plain text", &key.serialize_pem()] {

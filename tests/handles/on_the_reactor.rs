@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use miohttp::{Connector, Error, Kind, Pending, Response, Session, as_completed, wait_any};
+use miohttp::{
+    Connector, Error, Kind, Pending, Response, Session, as_completed, wait_all, wait_any,
+};
 
 use super::support::{Gate, Peer, WATCHDOG, enter, ok};
 use super::{load, session_of, until};
@@ -69,6 +71,46 @@ fn waiting_is_refused_and_starting_is_not() {
     assert_eq!(*enter(&results), [Err(Kind::Internal); 5]);
     let started = enter(&started).take().unwrap();
     assert_eq!(started.wait().unwrap().text().unwrap(), "from the waker");
+}
+
+#[test]
+fn a_refused_wait_for_many_ends() {
+    let gate = Gate::new();
+    let at = gate.clone();
+    let peer = Peer::serve(move |_| {
+        at.wait();
+        ok("late")
+    });
+    let session = Session::new();
+    let counts = Arc::new(Mutex::new(None));
+    let (inside, counts_in, url) = (session.clone(), Arc::clone(&counts), peer.url("/"));
+    let pending = woken_by(&session, move || {
+        let three = || (0..3).map(|_| inside.get(&url).start_send());
+        let internal = |result: &Result<Response, Error>| {
+            let kind = result.as_ref().map(drop).map_err(Error::kind);
+            assert_eq!(kind, Err(Kind::Internal));
+        };
+        let (mut all, mut any) = (three().collect(), 0);
+        // More than there are would be without end.
+        while any < 9
+            && let Some((_, result)) = wait_any(&mut all)
+        {
+            internal(&result);
+            any += 1;
+        }
+        let mut places = Vec::new();
+        for (place, result) in as_completed(three()) {
+            internal(&result);
+            places.push(place);
+        }
+        let together = wait_all(three());
+        together.iter().for_each(internal);
+        *enter(&counts_in) = Some((any, places, together.len()));
+    });
+    assert_eq!(pending.wait().unwrap().status(), 200);
+    until("the waker is through", || enter(&counts).is_some());
+    assert_eq!(*enter(&counts), Some((3, vec![0, 1, 2], 3)));
+    gate.open();
 }
 
 #[test]
