@@ -15,10 +15,17 @@ use crate::head::{Fields, ResponseHead};
 use crate::job::{BodyEnd, ReplyBody};
 use crate::proto::Event;
 
+/// Pieces below this are joined once there are several: an allocation and an
+/// entry each cost far more than the bytes of a peer that sends them singly.
+const SMALL: usize = 512;
+const SEVERAL: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Inbox {
     head: Option<ResponseHead>,
     early: Vec<Bytes>,
+    /// Small pieces behind `early`, joined.
+    tail: BytesMut,
     held: usize,
     /// Above this, reading waits until the head is handed out.
     high: usize,
@@ -30,6 +37,7 @@ impl Inbox {
         Self {
             head: None,
             early: Vec::new(),
+            tail: BytesMut::new(),
             held: 0,
             high,
             trailers: Fields::default(),
@@ -46,6 +54,7 @@ impl Inbox {
 
     /// A complete response; `None` without a head.
     pub(super) fn into_whole(mut self) -> Option<(ResponseHead, ReplyBody)> {
+        self.close_tail();
         let body = match self.early.len() {
             0 => Bytes::new(),
             1 => self.early.swap_remove(0),
@@ -61,7 +70,11 @@ impl Inbox {
     }
 
     /// A response whose body goes on.
-    pub(super) fn into_stream(self, budget: Budget) -> Option<(ResponseHead, ReplyBody, Outlet)> {
+    pub(super) fn into_stream(
+        mut self,
+        budget: Budget,
+    ) -> Option<(ResponseHead, ReplyBody, Outlet)> {
+        self.close_tail();
         let head = self.head?;
         let (mut writer, reader) = pipe::<BodyEnd>(budget);
         let mut has_room = true;
@@ -79,14 +92,29 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    fn push(&mut self, data: Bytes) {
+        self.held += data.len();
+        if data.len() < SMALL && self.early.len() >= SEVERAL {
+            self.tail.extend_from_slice(&data);
+        } else {
+            self.close_tail();
+            self.early.push(data);
+        }
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.early.push(self.tail.split().freeze());
+        }
+    }
+}
+
 impl Sink for Inbox {
     fn event(&mut self, event: Event) {
         match event {
             Event::Head(head) => self.head = Some(head),
-            Event::Data(data) => {
-                self.held += data.len();
-                self.early.push(data);
-            }
+            Event::Data(data) => self.push(data),
             Event::Trailers(trailers) => self.trailers = trailers,
             Event::Informational(_) | Event::End | Event::Upgrade => {}
         }
@@ -197,5 +225,32 @@ mod tests {
         assert_eq!(hint("timeout=soon"), None);
         assert_eq!(hint("timeout=-3"), None);
         assert_eq!(hint(""), None);
+    }
+
+    #[test]
+    fn many_small_pieces_are_few_entries_and_the_same_bytes() {
+        let mut inbox = Inbox::new(1 << 20);
+        let mut want = Vec::new();
+        for n in 0..10_000_usize {
+            let piece = vec![n as u8; if n % 1000 == 999 { SMALL } else { 1 }];
+            want.extend_from_slice(&piece);
+            inbox.event(Event::Data(piece.into()));
+        }
+        assert!(
+            inbox.early.len() <= SEVERAL + 2 * 10,
+            "{}",
+            inbox.early.len()
+        );
+        inbox.head = Some(ResponseHead::new(
+            Version::HTTP_11,
+            StatusCode::OK,
+            Bytes::new(),
+            (0, 0),
+            Box::new([]),
+        ));
+        match inbox.into_whole() {
+            Some((_, ReplyBody::Whole(body, _))) => assert_eq!(body, want),
+            other => panic!("{other:?}"),
+        }
     }
 }
