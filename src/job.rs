@@ -70,6 +70,9 @@ pub(crate) struct Exchange {
     /// The request body; empty when there is none.
     pub(crate) upload: Bytes,
     pub(crate) limits: ExchangeLimits,
+    /// Not on a connection that has served before: what one swallowed, another
+    /// may swallow, too.
+    pub(crate) fresh: bool,
     pub(crate) advance: Box<dyn Advance>,
 }
 

@@ -311,6 +311,35 @@ fn a_body_is_sent_again_with_its_request() {
 }
 
 #[test]
+fn a_second_stale_connection_is_not_what_the_first_is_made_good_with() {
+    // SPEC Y1: the one retry goes on a new connection, however many are idle.
+    let gate = Gate::new();
+    let stale = || -> Script {
+        let gate = gate.clone();
+        Box::new(move |conn| {
+            conn.request()?;
+            gate.wait();
+            conn.write(ok("warm"))?;
+            swallow(conn)
+        })
+    };
+    let peer = Peer::scripts(vec![stale(), stale(), stale(), Box::new(answer)]);
+    let (connector, session) = limited(100);
+    let warm: Vec<_> = (0..3)
+        .map(|_| session.get(peer.url("/warm")).start_send())
+        .collect();
+    gate.wait_for_arrivals(3);
+    gate.open();
+    for response in wait_all(warm) {
+        assert_eq!(response.unwrap().text().unwrap(), "warm");
+    }
+    assert_eq!(connector.stats().idle, 3);
+    let response = session.get(peer.url("/")).send().unwrap();
+    assert_eq!((response.attempts(), response.is_reused()), (2, false));
+    assert_eq!(connector.stats().opened, 4);
+}
+
+#[test]
 fn nothing_is_sent_a_third_time_or_after_a_first_byte_or_when_switched_off() {
     // SPEC Y1
     let half: Script = one_answer(|conn| {

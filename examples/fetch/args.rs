@@ -110,7 +110,13 @@ pub(crate) fn parse() -> Result<Command, Failure> {
                     }
                 }
             }
-            Short('o') | Long("output") => args.output = Some(parser.value()?.into()),
+            Short('o') | Long("output") => {
+                let path: PathBuf = parser.value()?.into();
+                if path.as_os_str().is_empty() {
+                    return Err(Failure::Usage("the output needs a file name".into()));
+                }
+                args.output = Some(path);
+            }
             Short('L') | Long("location") => args.follow = true,
             Short('f') | Long("fail") => args.fail = true,
             Short('k') | Long("insecure") => args.insecure = true,

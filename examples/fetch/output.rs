@@ -31,7 +31,7 @@ impl Output {
             }
             existing => {
                 // Through a symbolic link to the file it stands for.
-                let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+                let path = stands_for(path).map_err(fail)?;
                 let permissions = existing.ok().map(|existing| existing.permissions());
                 Download::create(path, permissions, length)
                     .map(Self::File)
@@ -144,4 +144,21 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
         // The templates above are sound; the plain bar would do, too.
         Err(_) => bar,
     }
+}
+
+/// The file a path stands for, through symbolic links: what is renamed onto a
+/// link would replace the link. A link whose file does not exist yet counts.
+fn stands_for(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many as the system follows.
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(target) => {
+                let beside = path.parent().unwrap_or(Path::new(""));
+                path = beside.join(target);
+            }
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
 }

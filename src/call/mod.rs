@@ -35,9 +35,6 @@ use crate::head::{Fields, Hop, ResponseHead};
 use crate::job::{Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply};
 use redirect::Decision;
 
-/// How often a request is sent again that never reached its stale connection.
-const MAX_UNSENT: u32 = 3;
-
 /// What the caller asked for, as it stands at the current hop. The URL holds no
 /// credentials: see [`Request::take_userinfo`].
 #[derive(Clone, Debug)]
@@ -73,7 +70,8 @@ pub(crate) struct Call {
     attempts: u32,
     /// A stale connection has been made good once; not twice (SPEC Y1).
     retried: bool,
-    unsent: u32,
+    /// The next exchange goes on a new connection.
+    fresh: bool,
     deadline: Option<(Instant, Duration)>,
     slot: SlotSender<Result<Answer, Error>>,
 }
@@ -130,7 +128,7 @@ impl Call {
             history: Vec::new(),
             attempts: 0,
             retried: false,
-            unsent: 0,
+            fresh: false,
             deadline,
             slot,
         }
@@ -167,6 +165,7 @@ impl Call {
             head,
             upload,
             limits,
+            fresh: std::mem::take(&mut self.fresh),
             advance: self,
         }))
     }
@@ -218,6 +217,8 @@ impl Call {
             headers: reply.head.to_map(),
         });
         self.request = next;
+        // Another request, with a stale connection of its own to make good.
+        self.retried = false;
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
             Err((mut call, cause)) => {
@@ -258,18 +259,16 @@ impl Call {
         if !self.settings.retry_stale {
             return false;
         }
-        match progress {
-            Progress::Unsent => {
-                self.unsent += 1;
-                self.unsent <= MAX_UNSENT
-            }
-            Progress::Unanswered => {
-                let first = !self.retried && is_idempotent(&self.request.method);
-                self.retried |= first;
-                first
-            }
+        let safe = match progress {
+            Progress::Unsent => true,
+            Progress::Unanswered => is_idempotent(&self.request.method),
             Progress::Unconnected | Progress::Begun => false,
-        }
+        };
+        // Once, and so not on another connection that may be as stale.
+        let again = safe && !self.retried;
+        self.retried |= again;
+        self.fresh |= again;
+        again
     }
 
     fn again(self: Box<Self>) -> Next {

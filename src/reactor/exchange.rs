@@ -115,7 +115,7 @@ impl<N: Net> Engine<N> {
         self.set(id, waiting);
     }
 
-    /// An idle connection, if it still stands.
+    /// An idle connection, if it still stands and the exchange may have one.
     fn take(
         &mut self,
         id: ExchangeId,
@@ -123,9 +123,10 @@ impl<N: Net> Engine<N> {
         connect: ConnectLimit,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
-        if lent.probe() {
+        if !exchange.fresh && lent.probe() {
             return self.assign(id, exchange, lent);
         }
+        lent.hang_up();
         self.sockets.remove(lent.token());
         self.net.deregister(lent.link().stream());
         let permit: Permit<_, _> = lent.into_permit();

@@ -330,3 +330,19 @@ fn idle_connections_make_way_when_descriptors_run_out() {
     assert_eq!(failed.error().kind(), crate::error::Kind::Connect);
     assert_eq!(sim.books(), (0, 0, 0));
 }
+
+/// SPEC Y1: what a stale connection swallowed goes on a new one, though there
+/// are idle ones; its slot is that of the one it closes.
+#[test]
+fn an_exchange_that_wants_a_new_connection_gets_one() {
+    let mut sim = Sim::limited(1, 0);
+    sim.serve(0, get(HOST));
+    assert_eq!(sim.books(), (0, 1, 0));
+    let probe = sim.go(get(HOST).fresh());
+    assert_eq!(sim.world.wires(), 2);
+    assert!(sim.peer(0).is_closed());
+    sim.peer(1).send(OK);
+    sim.settle();
+    assert_eq!((probe.status(), probe.reused()), (Some(200), false));
+    assert_eq!(sim.books(), (0, 1, 0));
+}

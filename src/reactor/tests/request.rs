@@ -34,6 +34,7 @@ pub(super) struct Ask {
     expect: bool,
     total: Option<Duration>,
     limits: ExchangeLimits,
+    fresh: bool,
     script: VecDeque<Step>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::Client>,
@@ -73,6 +74,7 @@ pub(super) fn get(host: &str) -> Ask {
             },
         },
         script: VecDeque::new(),
+        fresh: false,
         #[cfg(feature = "tls")]
         tls: None,
     }
@@ -163,6 +165,11 @@ impl Ask {
     }
 
     /// The call panics on the outcome.
+    pub(super) fn fresh(mut self) -> Self {
+        self.fresh = true;
+        self
+    }
+
     pub(super) fn panics(mut self) -> Self {
         self.script.push_back(Step::Panic);
         self
@@ -195,6 +202,7 @@ impl Ask {
             },
             upload: self.upload,
             limits: self.limits,
+            fresh: self.fresh,
             advance: Box::new(recorder),
         })
     }
