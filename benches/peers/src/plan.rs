@@ -1,0 +1,273 @@
+//! What is measured: the workloads, their sizes, and who takes part.
+
+/// What transfers are made of, both ways.
+pub(crate) static BLOCK: [u8; 256 * 1024] = [b'm'; 256 * 1024];
+/// The body of a small answer.
+pub(crate) const SMALL: usize = 100;
+/// The body of a middling one.
+pub(crate) const K64: usize = 64 * 1024;
+/// One chunk of a chunked answer.
+pub(crate) const CHUNK: usize = 16 * 1024;
+
+/// Idle connections that are held.
+pub(crate) const IDLE: usize = 1000;
+/// Requests in flight beside the one caller of `mix`.
+pub(crate) const BESIDE: usize = 50;
+
+/// Who takes part, in the order of the table. The first is the limit.
+pub(crate) const CLIENTS: [&str; 13] = [
+    "limit",
+    "miohttp",
+    "miohttp-started",
+    "miohttp-async",
+    "ureq",
+    "reqwest",
+    "reqwest-blocking",
+    "isahc",
+    "curl",
+    "curl-multi",
+    "hyper",
+    "attohttpc",
+    "minreq",
+];
+
+/// Clients that run when they are named, and otherwise not.
+pub(crate) const EXTRA_CLIENTS: [&str; 1] = ["miohttp-string"];
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workload {
+    Seq,
+    SeqTls,
+    K64,
+    Fly100,
+    Thr8,
+    Thr64,
+    Conn,
+    ConnTls,
+    Down,
+    Chunked,
+    DownTls,
+    Up,
+    UpTls,
+    Idle,
+    IdleTls,
+    Mix,
+}
+
+/// The figure that a workload is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// The median time of a request.
+    P50,
+    /// The time from the first to the last, a request.
+    Wall,
+    /// The processor time, a request.
+    Cpu,
+    /// Memory of an idle connection.
+    Memory,
+    /// The median time beside others, as a multiple of that alone.
+    Beside,
+}
+
+/// How a workload is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One request after another.
+    Sequence,
+    /// As many threads, each one request after another.
+    Threads(usize),
+    /// As many in flight from one thread.
+    Fly(usize),
+    /// One upload after another.
+    Upload,
+    /// As many connections that do nothing.
+    Idle(usize),
+    /// One caller, alone and then beside so many in flight.
+    Mix(usize),
+}
+
+impl Workload {
+    /// In order of importance.
+    pub(crate) const ALL: [Self; 16] = [
+        Self::Seq,
+        Self::SeqTls,
+        Self::K64,
+        Self::Fly100,
+        Self::Thr8,
+        Self::Thr64,
+        Self::Conn,
+        Self::ConnTls,
+        Self::Down,
+        Self::Chunked,
+        Self::DownTls,
+        Self::Up,
+        Self::UpTls,
+        Self::Idle,
+        Self::IdleTls,
+        Self::Mix,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Seq => "seq",
+            Self::SeqTls => "seqtls",
+            Self::K64 => "k64",
+            Self::Fly100 => "fly100",
+            Self::Thr8 => "thr8",
+            Self::Thr64 => "thr64",
+            Self::Conn => "conn",
+            Self::ConnTls => "conntls",
+            Self::Down => "down",
+            Self::Chunked => "chunked",
+            Self::DownTls => "downtls",
+            Self::Up => "up",
+            Self::UpTls => "uptls",
+            Self::Idle => "idle",
+            Self::IdleTls => "idletls",
+            Self::Mix => "mix",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Seq => "small GETs, one after another",
+            Self::SeqTls => "small GETs over TLS",
+            Self::K64 => "GETs of 64 KiB",
+            Self::Fly100 => "100 in flight from one thread",
+            Self::Thr8 => "8 threads",
+            Self::Thr64 => "64 threads",
+            Self::Conn => "a new connection each",
+            Self::ConnTls => "a new TLS connection each, resumed",
+            Self::Down => "1 GiB down",
+            Self::Chunked => "1 GiB down, chunked",
+            Self::DownTls => "1 GiB down over TLS",
+            Self::Up => "1 GiB up",
+            Self::UpTls => "1 GiB up over TLS",
+            Self::Idle => "memory of an idle connection",
+            Self::IdleTls => "memory of an idle TLS connection",
+            Self::Mix => "one caller beside 50 in flight",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    pub(crate) fn figure(self) -> Figure {
+        match self {
+            Self::Seq | Self::SeqTls | Self::K64 => Figure::P50,
+            Self::Thr8 | Self::Thr64 => Figure::Cpu,
+            Self::Idle | Self::IdleTls => Figure::Memory,
+            Self::Mix => Figure::Beside,
+            Self::Fly100
+            | Self::Conn
+            | Self::ConnTls
+            | Self::Down
+            | Self::Chunked
+            | Self::DownTls
+            | Self::Up
+            | Self::UpTls => Figure::Wall,
+        }
+    }
+
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Seq | Self::SeqTls | Self::K64 | Self::Conn | Self::ConnTls => Shape::Sequence,
+            Self::Down | Self::Chunked | Self::DownTls => Shape::Sequence,
+            Self::Fly100 => Shape::Fly(100),
+            Self::Thr8 => Shape::Threads(8),
+            Self::Thr64 => Shape::Threads(64),
+            Self::Up | Self::UpTls => Shape::Upload,
+            Self::Idle | Self::IdleTls => Shape::Idle(IDLE),
+            Self::Mix => Shape::Mix(BESIDE),
+        }
+    }
+
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Self::SeqTls | Self::ConnTls | Self::DownTls | Self::UpTls | Self::IdleTls
+        )
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn is_fresh(self) -> bool {
+        matches!(self, Self::Conn | Self::ConnTls)
+    }
+
+    /// Many small requests: the server's door for that.
+    pub(crate) fn is_many(self) -> bool {
+        matches!(self, Self::Fly100 | Self::Thr8 | Self::Thr64)
+    }
+
+    /// What is measured against nginx, too: the everyday ones.
+    pub(crate) fn is_for_nginx(self) -> bool {
+        matches!(self, Self::Seq | Self::SeqTls | Self::K64 | Self::Fly100)
+    }
+
+    /// What a request asks for.
+    pub(crate) fn path(self, bytes: u64) -> String {
+        match self {
+            Self::K64 => "/64k".to_owned(),
+            Self::Conn | Self::ConnTls => "/close".to_owned(),
+            Self::Down | Self::DownTls => format!("/bytes/{bytes}"),
+            Self::Chunked => format!("/chunked/{bytes}"),
+            Self::Idle | Self::IdleTls => "/held".to_owned(),
+            _ => "/small".to_owned(),
+        }
+    }
+
+    /// The body of an answer, in bytes.
+    pub(crate) fn answer(self, bytes: u64) -> u64 {
+        match self {
+            Self::K64 => K64 as u64,
+            Self::Down | Self::Chunked | Self::DownTls => bytes,
+            _ => SMALL as u64,
+        }
+    }
+
+    /// How much of it one child does.
+    pub(crate) fn size(self, quick: bool) -> Size {
+        let (warmup, requests) = match self {
+            Self::Seq => (1000, 10_000),
+            Self::SeqTls => (1000, 8_000),
+            Self::K64 => (300, 3_000),
+            Self::Fly100 => (2000, 20_000),
+            Self::Thr8 | Self::Thr64 => (2000, 16_000),
+            Self::Conn => (100, 1_500),
+            Self::ConnTls => (50, 500),
+            Self::Mix => (500, 3_000),
+            Self::Down
+            | Self::Chunked
+            | Self::DownTls
+            | Self::Up
+            | Self::UpTls
+            | Self::Idle
+            | Self::IdleTls => (0, 1),
+        };
+        if quick {
+            Size {
+                warmup: warmup / 10,
+                requests: (requests / 10).max(1),
+                bytes: 32 << 20,
+            }
+        } else {
+            Size {
+                warmup,
+                requests,
+                bytes: 1 << 30,
+            }
+        }
+    }
+}
+
+/// How much one child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Requests that do not count.
+    pub(crate) warmup: usize,
+    pub(crate) requests: usize,
+    /// Of a transfer.
+    pub(crate) bytes: u64,
+}
