@@ -31,6 +31,17 @@ impl ExchangeId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Its name where callers drive connections themselves.
+    pub(crate) fn lease(self) -> pool::LeaseId {
+        pool::LeaseId(self.0)
+    }
+}
+
+impl From<pool::LeaseId> for ExchangeId {
+    fn from(id: pool::LeaseId) -> Self {
+        Self(id.0)
+    }
 }
 
 /// What a caller tells the reactor.
@@ -40,6 +51,10 @@ pub(crate) enum Command {
     /// Something this exchange waits for has come: room in its pipe, a granted connection.
     Wake(ExchangeId),
     Cancel(ExchangeId, Cancel),
+    /// A caller's connection is no longer watched under this name.
+    Unwatched(usize),
+    /// Something was left in the pool that needs looking after sooner than known.
+    Look,
     /// A lookup has an answer, or a part of one.
     Resolved(crate::dns::LookupId, crate::dns::Lookup),
     Control(Control),

@@ -112,6 +112,8 @@ mod conn;
 #[cfg(all(feature = "cookies", not(loom)))]
 mod cookie;
 #[cfg(not(loom))]
+mod delivery;
+#[cfg(not(loom))]
 mod dns;
 #[cfg(not(loom))]
 mod error;
@@ -122,6 +124,11 @@ pub mod fuzzing;
 mod head;
 #[cfg(not(loom))]
 mod job;
+#[cfg(all(unix, not(loom)))]
+mod lease;
+#[cfg(all(not(unix), not(loom)))]
+#[path = "lease_none.rs"]
+mod lease;
 #[cfg(not(loom))]
 mod net;
 #[cfg(not(loom))]

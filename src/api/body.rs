@@ -34,6 +34,17 @@ pub(crate) struct Body {
     history: Arc<[Hop]>,
     id: ExchangeId,
     connector: Connector,
+    driver: Driver,
+    /// This side may take out what the pool has parked.
+    leased: bool,
+}
+
+/// Who goes on with a body that is not all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// The thread that asks for it: [`Body::poll_chunk`] may block.
+    Caller,
+    Reactor,
 }
 
 /// How much may come of a body (SPEC R40).
@@ -63,6 +74,7 @@ impl Body {
         history: Arc<[Hop]>,
         id: ExchangeId,
         connector: Connector,
+        leased: bool,
     ) -> Self {
         let source = match body {
             ReplyBody::Whole(bytes, trailers) => Source::Whole(bytes, trailers),
@@ -80,6 +92,26 @@ impl Body {
             history,
             id,
             connector,
+            driver: Driver::Reactor,
+            leased,
+        }
+    }
+
+    /// Says who goes on with it. What a caller has carried so far the reactor
+    /// then carries on, by itself.
+    pub(crate) fn driven_by(&mut self, driver: Driver) {
+        self.driver = driver;
+        if driver == Driver::Reactor
+            && let Source::Stream(_) = self.source
+        {
+            self.hand_over();
+        }
+    }
+
+    /// The reactor has it from here on.
+    fn hand_over(&mut self) {
+        if std::mem::take(&mut self.leased) {
+            self.connector.tell(Command::Wake(self.id));
         }
     }
 
@@ -166,21 +198,31 @@ impl Body {
 
     /// What the network brought next.
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        let (item, refill) = match &mut self.source {
-            Source::Stream(reader) => match reader.poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(next) => next,
-            },
-            Source::Whole(bytes, trailers) => {
-                self.trailers = std::mem::take(trailers);
-                let bytes = std::mem::take(bytes);
-                self.source = Source::Ended;
-                return Poll::Ready(Ok(Some(bytes)));
+        let (item, refill) = loop {
+            match &mut self.source {
+                Source::Stream(reader) => match reader.poll_next(cx) {
+                    Poll::Ready(next) => break next,
+                    Poll::Pending if !self.leased => return Poll::Pending,
+                    Poll::Pending => {
+                        // Taken over meanwhile: the reactor may wait for room
+                        // that was made when it was not yet to be told.
+                        if self.driver == Driver::Reactor || !self.connector.read_on(self.id) {
+                            self.hand_over();
+                            return Poll::Pending;
+                        }
+                    }
+                },
+                Source::Whole(bytes, trailers) => {
+                    self.trailers = std::mem::take(trailers);
+                    let bytes = std::mem::take(bytes);
+                    self.source = Source::Ended;
+                    return Poll::Ready(Ok(Some(bytes)));
+                }
+                Source::Ended | Source::Finished => return Poll::Ready(Ok(None)),
+                Source::Failed(error) => return Poll::Ready(Err(error.clone())),
             }
-            Source::Ended | Source::Finished => return Poll::Ready(Ok(None)),
-            Source::Failed(error) => return Poll::Ready(Err(error.clone())),
         };
-        if refill {
+        if refill && !self.leased {
             self.connector.tell(Command::Wake(self.id));
         }
         match item {
@@ -240,6 +282,11 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Source::Stream(_) = self.source {
+            if !self.connector.is_home() {
+                // Its lock may be held for ever in the child of a process.
+                std::mem::forget(std::mem::replace(&mut self.source, Source::Finished));
+                return;
+            }
             self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
         }
     }

@@ -2,19 +2,25 @@
 //! share it by cloning; the thread starts on first use.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crate::call::TlsSource;
 use crate::dns::{IpFamily, Resolve, SystemResolver, Workers};
 use crate::error::Error;
-use crate::job::{Command, Control};
+use crate::handoff::mailbox::Mailbox;
+use crate::job::{Command, Control, Exchange, ExchangeId};
+use crate::lease::{Lessee, Terms};
 use crate::pool::Limits;
-use crate::reactor::{Config, Ledger, Reactor};
+use crate::reactor::{Config, Ledger, Reactor, close_pool};
 
 /// Threads that resolve names at most, and names that wait for one of them.
 const DNS_THREADS: usize = 4;
 const DNS_QUEUE: usize = 1024;
+
+/// The default of [`ConnectorBuilder::caller_drives`]. The second `cfg` is for
+/// running the tests the other way.
+const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 
 /// Connections, names and TLS state, and the thread that drives them.
 ///
@@ -32,6 +38,21 @@ const DNS_QUEUE: usize = 1024;
 /// assert_eq!(connector.stats().in_use, 0);
 /// # drop((one, other));
 /// ```
+///
+/// # Who does the work
+///
+/// A started request, a future, and everything nobody waits for is carried by
+/// the connector's thread. A thread that blocks in `send`, or in the reading of
+/// a body, sends and receives by itself over a connection it is lent for that
+/// call, which spares two changes of thread:
+/// [`caller_drives`](ConnectorBuilder::caller_drives).
+///
+/// # Processes
+///
+/// A connector belongs to the process that made it. In a child by `fork` its
+/// requests fail with [`Kind::Closed`](crate::Kind::Closed), and dropping its
+/// handles closes the child's descriptors and does nothing else. Make another
+/// connector there.
 #[derive(Clone)]
 pub struct Connector {
     inner: Arc<Inner>,
@@ -39,10 +60,16 @@ pub struct Connector {
 
 struct Inner {
     config: Config,
+    caller_drives: bool,
     tls: TlsSource,
     pool: Arc<Ledger>,
     workers: Arc<Workers>,
+    /// The process that made this. A child of it has the handles, but neither
+    /// the thread nor any right to the connections.
+    home: u32,
     state: Mutex<State>,
+    /// For callers that drive; there once the reactor runs.
+    lessee: OnceLock<Option<Lessee>>,
 }
 
 enum State {
@@ -62,6 +89,16 @@ impl WeakConnector {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if std::process::id() != self.home {
+            // Telling the reactor takes its lock, and there is nobody to tell.
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(std::mem::replace(state, State::Closed));
+        }
+    }
+}
+
 impl Connector {
     /// A connector with the defaults of [`ConnectorBuilder`].
     pub fn new() -> Self {
@@ -75,6 +112,9 @@ impl Connector {
 
     /// What its connections are doing now. Takes a lock for a moment.
     pub fn stats(&self) -> ConnectorStats {
+        if !self.is_home() {
+            return ConnectorStats::default();
+        }
         let stats = self.inner.pool.stats();
         ConnectorStats {
             in_use: stats.in_use,
@@ -101,16 +141,28 @@ impl Connector {
     /// [`Kind::Closed`](crate::Kind::Closed), and waits for the thread to end.
     /// Requests after that fail the same way. Idempotent (SPEC C7).
     pub fn close(&self) {
+        if !self.is_home() {
+            return;
+        }
         let before = std::mem::replace(&mut *self.state(), State::Closed);
         if let State::Running(reactor) = before {
             reactor.close();
         }
-        drop(self.inner.pool.close());
+        // What the reactor has not, if there was none.
+        close_pool(&self.inner.pool, &Error::closed());
     }
 
-    /// Whether [`Connector::close`] was called.
+    /// Whether [`Connector::close`] was called; and in a child of the process
+    /// that made it, where nothing can be done with it (see
+    /// [above](Connector#processes)).
     pub fn is_closed(&self) -> bool {
-        matches!(*self.state(), State::Closed)
+        !self.is_home() || matches!(*self.state(), State::Closed)
+    }
+
+    /// Whether this is the process that made the connector. Asked before any
+    /// lock, for another thread may have held it when the process was forked.
+    pub(crate) fn is_home(&self) -> bool {
+        std::process::id() == self.inner.home
     }
 
     pub(crate) fn force_close(&self) -> bool {
@@ -125,29 +177,85 @@ impl Connector {
         WeakConnector(Arc::downgrade(&self.inner))
     }
 
-    /// Sends a command, starting the thread if there is none yet.
+    /// Sends a request on its way: the reactor carries it by itself.
     ///
     /// # Errors
     /// The connector is closed, or no thread or descriptor is to be had.
-    pub(crate) fn submit(&self, command: Command) -> Result<(), Error> {
-        let mailbox = {
-            let mut state = self.state();
-            if let State::Fresh = *state {
-                let inner = &self.inner;
-                let reactor =
-                    Reactor::start(inner.config, inner.pool.clone(), inner.workers.clone())
-                        .map_err(|error| {
-                            Error::internal("the reactor cannot start").with_source(error)
-                        })?;
-                *state = State::Running(reactor);
-            }
-            match &*state {
-                State::Running(reactor) => reactor.mailbox().clone(),
-                State::Fresh | State::Closed => return Err(Error::closed()),
-            }
-        };
+    pub(crate) fn start(&self, id: ExchangeId, exchange: Box<Exchange>) -> Result<(), Error> {
+        let mailbox = self.mailbox()?;
         // Not under the lock: this may ring the reactor.
-        mailbox.push(command).map_err(|_| self.ended())
+        mailbox
+            .push(Command::Start(id, exchange))
+            .map_err(|_| self.ended())
+    }
+
+    /// Carries a request on this thread as far as that goes, and the reactor
+    /// the rest of the way. True: it is answered. Blocks.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn carry(
+        &self,
+        id: ExchangeId,
+        exchange: Box<Exchange>,
+        now: Instant,
+    ) -> Result<bool, Error> {
+        if !self.inner.caller_drives {
+            return self.start(id, exchange).map(|()| false);
+        }
+        if self.inner.lessee.get().is_none() {
+            self.mailbox()?;
+        } else if !self.is_home() {
+            return Err(Error::closed());
+        }
+        let lessee = self.inner.lessee.get().and_then(Option::as_ref);
+        let left = match lessee {
+            Some(lessee) => lessee.carry(id, exchange, now),
+            None => Some(exchange),
+        };
+        match left {
+            Some(exchange) => self.start(id, exchange).map(|()| false),
+            None => Ok(true),
+        }
+    }
+
+    /// Reads on in the body of a request that was carried on a caller's
+    /// thread. False: the reactor does. Blocks.
+    pub(crate) fn read_on(&self, id: ExchangeId) -> bool {
+        let lessee = self.inner.lessee.get().and_then(Option::as_ref);
+        self.is_home() && lessee.is_some_and(|lessee| lessee.read_on(id))
+    }
+
+    /// The way to the reactor, which is started if there is none yet.
+    fn mailbox(&self) -> Result<Arc<Mailbox<Command>>, Error> {
+        if !self.is_home() {
+            return Err(Error::closed());
+        }
+        let mut state = self.state();
+        if let State::Fresh = *state {
+            *state = State::Running(self.run()?);
+        }
+        match &*state {
+            State::Running(reactor) => Ok(reactor.mailbox().clone()),
+            State::Fresh | State::Closed => Err(Error::closed()),
+        }
+    }
+
+    fn run(&self) -> Result<Reactor, Error> {
+        let inner = &self.inner;
+        let (reactor, unwatcher) =
+            Reactor::start(inner.config, inner.pool.clone(), inner.workers.clone())
+                .map_err(|error| Error::internal("the reactor cannot start").with_source(error))?;
+        let terms = Terms {
+            keepalive: inner.config.keepalive,
+            force_close: inner.config.force_close,
+            family: inner.config.family,
+        };
+        let mailbox = reactor.mailbox().clone();
+        let _ = inner
+            .lessee
+            .set(Lessee::new(inner.pool.clone(), unwatcher, mailbox, terms));
+        Ok(reactor)
     }
 
     /// Why a request of this connector was left without an answer.
@@ -161,6 +269,9 @@ impl Connector {
 
     /// Sends a command that means nothing to a reactor that is not there.
     pub(crate) fn tell(&self, command: Command) {
+        if !self.is_home() {
+            return;
+        }
         let mailbox = match &*self.state() {
             State::Running(reactor) => reactor.mailbox().clone(),
             State::Fresh | State::Closed => return,
@@ -218,11 +329,13 @@ pub struct ConnectorStats {
 /// | `dns_cache`, `dns_ttl` | on, 10 s |
 /// | `ip_family` | both |
 /// | `happy_eyeballs` | 250 ms |
+/// | `caller_drives` | true, on Unix |
 #[must_use]
 pub struct ConnectorBuilder {
     limit: usize,
     limit_per_host: usize,
     config: Config,
+    caller_drives: bool,
     resolver: Option<Arc<dyn Resolve>>,
     #[cfg(feature = "tls")]
     tls: super::tls::TlsConfig,
@@ -241,6 +354,7 @@ impl Default for ConnectorBuilder {
                 dns_cache: true,
                 dns_ttl: Some(Duration::from_secs(10)),
             },
+            caller_drives: CALLER_DRIVES,
             resolver: None,
             #[cfg(feature = "tls")]
             tls: super::tls::TlsConfig::new(),
@@ -308,6 +422,18 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Whether a thread that blocks in `send`, or in the reading of a body,
+    /// drives its own connection meanwhile, instead of waiting for the
+    /// connector's thread to do so. On by default, where the system has poll(2).
+    ///
+    /// It changes who does the work and nothing of the result. Off, every byte
+    /// passes through one thread: a small request to a near server takes about
+    /// half as long again, and what each caller costs is capped by that thread.
+    pub fn caller_drives(mut self, drives: bool) -> Self {
+        self.caller_drives = drives && cfg!(unix);
+        self
+    }
+
     /// TLS settings for every request that brings none of its own.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: super::tls::TlsConfig) -> Self {
@@ -329,10 +455,13 @@ impl ConnectorBuilder {
         Connector {
             inner: Arc::new(Inner {
                 config: self.config,
+                caller_drives: self.caller_drives,
                 tls,
                 pool: Ledger::new(limits),
                 workers: Arc::new(Workers::new(resolver, DNS_THREADS, DNS_QUEUE)),
+                home: std::process::id(),
                 state: Mutex::new(State::Fresh),
+                lessee: OnceLock::new(),
             }),
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 
 use bytes::{Buf, Bytes};
 
-use super::body::Body;
+use super::body::{Body, Driver};
 use super::pending::refused;
 use crate::error::Error;
 use crate::handoff::park::block_on;
@@ -34,7 +34,10 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    pub(super) fn new(body: Result<Body, Error>) -> Self {
+    pub(super) fn new(mut body: Result<Body, Error>) -> Self {
+        if let Ok(body) = &mut body {
+            body.driven_by(Driver::Caller);
+        }
         Self {
             body,
             chunk: Bytes::new(),

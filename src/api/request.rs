@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
-use super::body::ReadLimits;
+use super::body::{Driver, ReadLimits};
 use super::pending::{Pending, wait_on};
 use super::response::Response;
 use super::send::{Reading, Send};
@@ -19,7 +19,7 @@ use crate::call::{
 use crate::error::{Error, without_credentials};
 use crate::handoff::slot::slot;
 use crate::head::Fields;
-use crate::job::{Command, ExchangeId};
+use crate::job::ExchangeId;
 
 /// A request body. Made from bytes or text; text is sent as UTF-8 and says so.
 ///
@@ -329,20 +329,20 @@ impl RequestBuilder {
     /// # Errors
     /// Any [`Kind`](crate::Kind) but those of bodies.
     pub fn send(self) -> Result<Response, Error> {
-        wait_on(&mut self.begin()?)
+        wait_on(&mut self.begin(Driver::Caller)?)
     }
 
     /// Sends the request and returns at once. It makes progress by itself,
     /// redirects included, whether or not anybody waits.
     pub fn start_send(self) -> Pending<Response> {
-        match self.begin() {
+        match self.begin(Driver::Reactor) {
             Ok(send) => Pending::new(send),
             Err(error) => Pending::failed(error),
         }
     }
 
-    /// The one constructor of both verbs.
-    fn begin(self) -> Result<Send, Error> {
+    /// The one constructor of both verbs. They differ in who drives.
+    fn begin(self, driver: Driver) -> Result<Send, Error> {
         self.session.usable()?;
         let url = self.url?;
         if let Some(mistake) = self.mistake {
@@ -390,11 +390,18 @@ impl RequestBuilder {
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
         let cookies = self.session.cookies().clone();
         let (sender, receiver) = slot();
-        let call = Call::new(request, self.settings, tls, cookies, Instant::now(), sender);
+        let now = Instant::now();
+        let call = Call::new(request, self.settings, tls, cookies, now, sender);
         let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
         let id = ExchangeId::next();
-        connector.submit(Command::Start(id, exchange))?;
-        Ok(Send::new(receiver, connector, id, reading))
+        let leased = match driver {
+            Driver::Caller => connector.carry(id, exchange, now)?,
+            Driver::Reactor => {
+                connector.start(id, exchange)?;
+                false
+            }
+        };
+        Ok(Send::new(receiver, connector, id, reading, driver, leased))
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

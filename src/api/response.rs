@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
-use super::body::Body;
+use super::body::{Body, Driver};
 use super::bytes::{Collect, may_be_text, to_text};
 use super::pending::{CancelHandle, Operation, Pending, wait_on};
 use super::reader::BodyReader;
@@ -183,7 +183,7 @@ impl Response {
     pub fn error_for_status(self) -> Result<Self, Error> {
         match is_error(&self) {
             false => Ok(self),
-            true => wait_on(&mut StatusError::new(self)),
+            true => wait_on(&mut StatusError::new(self, Driver::Caller)),
         }
     }
 
@@ -191,7 +191,7 @@ impl Response {
     pub fn start_error_for_status(self) -> Pending<Self> {
         match is_error(&self) {
             false => Pending::done(self),
-            true => Pending::new(StatusError::new(self)),
+            true => Pending::new(StatusError::new(self, Driver::Reactor)),
         }
     }
 
@@ -203,12 +203,12 @@ impl Response {
     /// [`max_buffered`](crate::SessionBuilder::max_buffered), 256 MiB by default
     /// ([`Kind::Limit`](crate::Kind::Limit), SPEC R40).
     pub fn bytes(self) -> Result<Bytes, Error> {
-        wait_on(&mut self.collect(Ok)?)
+        wait_on(&mut self.collect(Driver::Caller, Ok)?)
     }
 
     /// As [`bytes`](Response::bytes), without blocking.
     pub fn start_bytes(self) -> Pending<Bytes> {
-        pending(self.collect(Ok))
+        pending(self.collect(Driver::Reactor, Ok))
     }
 
     /// The whole body as text: UTF-8, with U+FFFD for what is not (SPEC R21, J1).
@@ -221,12 +221,12 @@ impl Response {
     /// be expected, look at `Content-Type` first and read
     /// [`bytes`](Response::bytes).
     pub fn text(self) -> Result<String, Error> {
-        wait_on(&mut self.collect_text()?)
+        wait_on(&mut self.collect_text(Driver::Caller)?)
     }
 
     /// As [`text`](Response::text), without blocking.
     pub fn start_text(self) -> Pending<String> {
-        pending(self.collect_text())
+        pending(self.collect_text(Driver::Reactor))
     }
 
     /// The whole body as JSON (SPEC R23, J2). The content type is not looked at.
@@ -236,13 +236,13 @@ impl Response {
     /// if the body is not JSON or not a `T`.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned + 'static>(self) -> Result<T, Error> {
-        wait_on(&mut self.collect(|bytes| super::bytes::to_json(&bytes))?)
+        wait_on(&mut self.collect(Driver::Caller, |bytes| super::bytes::to_json(&bytes))?)
     }
 
     /// As [`json`](Response::json), without blocking.
     #[cfg(feature = "json")]
     pub fn start_json<T: serde::de::DeserializeOwned + 'static>(self) -> Pending<T> {
-        pending(self.collect(|bytes| super::bytes::to_json(&bytes)))
+        pending(self.collect(Driver::Reactor, |bytes| super::bytes::to_json(&bytes)))
     }
 
     /// The next piece of the body as it comes, decoded; `None` at its end.
@@ -274,13 +274,16 @@ impl Response {
             }
         }
 
-        wait_on(&mut Here(self.body()?))
+        let body = self.body()?;
+        body.driven_by(Driver::Caller);
+        wait_on(&mut Here(body))
     }
 
     /// As [`chunk`](Response::chunk), without blocking. One at a time.
     pub fn start_chunk(&mut self) -> Pending<Option<Bytes>> {
-        if let Err(error) = self.body() {
-            return Pending::failed(error);
+        match self.body() {
+            Ok(body) => body.driven_by(Driver::Reactor),
+            Err(error) => return Pending::failed(error),
         }
         let home = Arc::new(Mutex::new(None));
         match std::mem::replace(&mut self.body, BodyPlace::Lent(home.clone())) {
@@ -366,15 +369,18 @@ impl Response {
 
     fn collect<T>(
         self,
+        driver: Driver,
         convert: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
     ) -> Result<Collect<T>, Error> {
-        Ok(Collect::new(self.into_body()?, convert))
+        let mut body = self.into_body()?;
+        body.driven_by(driver);
+        Ok(Collect::new(body, convert))
     }
 
-    fn collect_text(self) -> Result<Collect<String>, Error> {
+    fn collect_text(self, driver: Driver) -> Result<Collect<String>, Error> {
         let charset = self.charset();
         let declared = charset.clone();
-        let collect = self.collect(move |bytes| to_text(&bytes, declared.as_deref()))?;
+        let collect = self.collect(driver, move |bytes| to_text(&bytes, declared.as_deref()))?;
         Ok(match charset {
             Some(charset) => collect.admitted_by(move |start| may_be_text(start, &charset)),
             None => collect,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use super::body::{Body, ReadLimits};
+use super::body::{Body, Driver, ReadLimits};
 use super::connector::Connector;
 use super::pending::{CancelHandle, Operation};
 use super::response::Response;
@@ -22,6 +22,9 @@ pub(crate) struct Send {
     connector: Connector,
     id: ExchangeId,
     reading: Reading,
+    driver: Driver,
+    /// It was answered on the caller's own thread.
+    leased: bool,
 }
 
 /// What is done with the answer (SPEC S12, S14, R40).
@@ -45,12 +48,16 @@ impl Send {
         connector: Connector,
         id: ExchangeId,
         reading: Reading,
+        driver: Driver,
+        leased: bool,
     ) -> Self {
         Self {
             state: State::Waiting(receiver),
             connector,
             id,
             reading,
+            driver,
+            leased,
         }
     }
 
@@ -62,6 +69,7 @@ impl Send {
             Arc::clone(&answer.history),
             self.id,
             self.connector.clone(),
+            self.leased,
         );
         if self.reading.auto_decompress {
             body.decode(&answer.reply.head);
@@ -77,7 +85,7 @@ impl Send {
             answer.attempts,
         );
         if self.reading.error_for_status && is_error(&response) {
-            self.state = State::Failing(Box::new(StatusError::new(response)));
+            self.state = State::Failing(Box::new(StatusError::new(response, self.driver)));
             return Poll::Pending;
         }
         self.state = State::Done;
@@ -129,6 +137,11 @@ impl Drop for Send {
     fn drop(&mut self) {
         // A response in the slot cancels itself; this is for all before.
         if let State::Waiting(_) = self.state {
+            if !self.connector.is_home() {
+                // Its lock may be held for ever in the child of a process.
+                std::mem::forget(std::mem::replace(&mut self.state, State::Done));
+                return;
+            }
             self.connector.tell(Command::Cancel(self.id, Cancel::Abort));
         }
     }
@@ -147,8 +160,11 @@ pub(super) struct StatusError {
 }
 
 impl StatusError {
-    pub(super) fn new(mut response: Response) -> Self {
-        let limit = response.body().map_or(0, |body| body.max_buffered());
+    pub(super) fn new(mut response: Response, driver: Driver) -> Self {
+        let limit = response.body().map_or(0, |body| {
+            body.driven_by(driver);
+            body.max_buffered()
+        });
         Self {
             response,
             body: BytesMut::new(),

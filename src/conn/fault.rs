@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::link::{LinkFault, Stage};
 use super::tls::TlsFault;
 use crate::error::{Error, Kind, Phase, Timeout};
-use crate::job::ExchangeLimits;
 use crate::proto::Fault;
 
 #[derive(Debug)]
@@ -15,8 +15,10 @@ pub(crate) enum ConnFault {
     Peer(Fault),
     /// TLS ended without `close_notify` inside a body that only the end delimits.
     Truncated,
-    Total,
-    SockRead,
+    /// T1, and its length.
+    Total(Option<Duration>),
+    /// T4, likewise.
+    SockRead(Option<Duration>),
 }
 
 impl From<LinkFault> for ConnFault {
@@ -33,15 +35,11 @@ impl From<Fault> for ConnFault {
 
 impl ConnFault {
     /// The error of an exchange that stood in `phase` when this happened.
-    pub(crate) fn into_error(self, phase: Phase, limits: &ExchangeLimits) -> Error {
+    pub(crate) fn into_error(self, phase: Phase) -> Error {
         let in_body = phase == Phase::Body;
         match self {
-            Self::Total => Error::timed_out(
-                Timeout::Total,
-                limits.total.map(|(_, length)| length),
-                phase,
-            ),
-            Self::SockRead => Error::timed_out(Timeout::SockRead, limits.sock_read, phase),
+            Self::Total(length) => Error::timed_out(Timeout::Total, length, phase),
+            Self::SockRead(gap) => Error::timed_out(Timeout::SockRead, gap, phase),
             Self::Truncated => Error::new(
                 Kind::Payload,
                 "TLS ended without close_notify inside the body",

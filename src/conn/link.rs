@@ -11,11 +11,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::outgoing::Outgoing;
 use super::tls::{TlsFault, TlsSession};
-use crate::net::{Ready, Stream};
+use crate::net::{Readiness, Stream};
 use crate::tls;
 
 /// How much ciphertext may wait for the socket while more is being encrypted.
@@ -116,12 +116,22 @@ impl<S: Stream> Link<S> {
         self.stage
     }
 
-    pub(crate) fn stream(&mut self) -> &mut S {
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
+    /// Nobody watched the socket for a while: it may be ready for anything.
+    pub(crate) fn suspect(&mut self) {
+        self.readable = true;
+        self.writable = true;
+    }
+
     /// Notes what the driver has learnt of the socket.
-    pub(crate) fn ready(&mut self, ready: Ready) {
+    pub(crate) fn ready(&mut self, ready: Readiness) {
         self.readable |= ready.readable;
         self.writable |= ready.writable;
         self.hung_up |= ready.hung_up;
@@ -407,10 +417,18 @@ fn read_plain<S: Stream>(
     if !*readable {
         return Ok(Read::Blocked);
     }
-    let before = into.len();
-    into.resize(before + room, 0);
-    let read = stream.read(&mut into[before..]);
-    into.truncate(before + *read.as_ref().unwrap_or(&0));
+    // A buffer of its own, since it need not be cleared first. What fills
+    // little of it is copied, so that a piece that waits for its reader keeps
+    // not much more alive than itself.
+    let mut buffer = Vec::with_capacity(room);
+    let read = stream.read_spare(&mut buffer);
+    if !into.is_empty() {
+        into.extend_from_slice(&buffer);
+    } else if buffer.len() >= room / 2 {
+        *into = Bytes::from(buffer).into();
+    } else {
+        *into = BytesMut::from(&buffer[..]);
+    }
     match read {
         Ok(0) => Ok(Read::End { clean: true }),
         Ok(n) => Ok(Read::Bytes(n)),
@@ -427,7 +445,6 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::net::Token;
 
     /// Connects when told to, and keeps what is written to it.
     struct Connecting {
@@ -436,6 +453,16 @@ mod tests {
     }
 
     impl Stream for Connecting {
+        type Shared = ();
+
+        fn share(&self) {}
+
+        fn shut((): &()) {}
+
+        fn read_spare(&mut self, _: &mut Vec<u8>) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
         fn abort_on_close(&mut self) {}
 
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -463,8 +490,7 @@ mod tests {
         let client = tls::Client::build(&tls::Settings::default()).unwrap();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let mut link = Link::new(stream, peer, Some((&client, "localhost")));
-        let ready = Ready {
-            token: Token(0),
+        let ready = Readiness {
             readable: false,
             writable: true,
             hung_up: false,
@@ -473,7 +499,7 @@ mod tests {
         assert!(!link.establish().unwrap());
         assert!(link.tls.is_none());
 
-        link.stream().connected = true;
+        link.stream_mut().connected = true;
         link.ready(ready);
         assert!(!link.establish().unwrap());
         assert_eq!(link.stage(), Stage::Handshake);

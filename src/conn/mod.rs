@@ -61,14 +61,19 @@ pub(crate) struct Conn<S> {
     /// Sending failed. A response may still have arrived before (RFC 9112 §9.5).
     send_fault: Option<ConnFault>,
     read_size: usize,
-    token: Token,
+    /// Its name at the reactor's poller, if that watches it.
+    token: Option<Token>,
 }
 
 /// Takes what arrives.
 pub(crate) trait Sink {
     fn event(&mut self, event: Event);
-    /// False pauses reading until the next pump.
+    /// False pauses reading until the next pump, and what was read waits.
     fn has_room(&self) -> bool;
+    /// False pauses reading, once what was read is handed over.
+    fn reads_on(&self) -> bool {
+        self.has_room()
+    }
 }
 
 /// What a connection waits for.
@@ -91,7 +96,7 @@ pub(crate) enum Pumped {
 
 impl<S: Stream> Conn<S> {
     /// A connection over an open link.
-    pub(crate) fn new(link: Link<S>, token: Token) -> Self {
+    pub(crate) fn new(link: Link<S>, token: Option<Token>) -> Self {
         Self {
             link,
             machine: Machine::new(Limits::default()),
@@ -108,8 +113,19 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    pub(crate) fn token(&self) -> Token {
+    pub(crate) fn token(&self) -> Option<Token> {
         self.token
+    }
+
+    /// The poller knows it under this name from here on, or not any more. What
+    /// became of the socket meanwhile went by unnoticed.
+    pub(crate) fn set_token(&mut self, token: Option<Token>) {
+        self.token = token;
+        self.link.suspect();
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        self.link.stream()
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -165,12 +181,12 @@ impl<S: Stream> Conn<S> {
                 return Ok(Pumped::Done);
             }
             if self.timing.total_is_due(now) {
-                return Err(ConnFault::Total);
+                return Err(ConnFault::Total(self.timing.total_length()));
             }
             if moved >= TURN {
                 return Ok(Pumped::Again);
             }
-            if !sink.has_room() {
+            if !sink.reads_on() {
                 // The peer is not the one who is slow: suspend its gap (T4).
                 self.timing.suspend_read();
                 return Ok(Pumped::Wants(self.want(false)));
@@ -183,7 +199,7 @@ impl<S: Stream> Conn<S> {
                     if n >= self.read_size {
                         self.read_size = (self.read_size * 2).min(MAX_READ);
                     } else if n < self.read_size / 4 {
-                        self.shrink(n);
+                        self.read_size = (self.read_size / 2).max(FIRST_READ);
                     }
                 }
                 // Nothing for the exchange, but its turn is over.
@@ -205,7 +221,7 @@ impl<S: Stream> Conn<S> {
                         self.timing.arm_read(now);
                     }
                     if self.timing.read_is_due(now) {
-                        return Err(ConnFault::SockRead);
+                        return Err(ConnFault::SockRead(self.timing.gap()));
                     }
                     return Ok(Pumped::Wants(self.want(true)));
                 }
@@ -288,16 +304,6 @@ impl<S: Stream> Conn<S> {
         }
         self.machine.force_close(CloseReason::PeerClosing);
         Ok(Pumped::Done)
-    }
-
-    /// A read brought little: what it brought is copied, for a piece of it that
-    /// waits for its reader would keep the whole buffer alive, and the next
-    /// read is smaller.
-    fn shrink(&mut self, brought: usize) {
-        self.read_size = (self.read_size / 2).max(FIRST_READ);
-        if self.input.len() <= brought && self.machine.is_reading_body() {
-            self.input = BytesMut::from(&self.input[..]);
-        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -390,12 +396,26 @@ mod tests {
     use super::*;
     use crate::handoff::pipe::Budget;
     use crate::head::{BodyLength, Fields};
-    use crate::net::Ready;
+    use crate::net::Readiness;
 
     /// Gives its pieces one a read.
     struct Pieces(Vec<Vec<u8>>);
 
     impl Stream for Pieces {
+        type Shared = ();
+
+        fn share(&self) {}
+
+        fn shut((): &()) {}
+
+        fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+            let before = into.len();
+            into.resize(into.capacity(), 0);
+            let read = self.read(&mut into[before..]);
+            into.truncate(before + *read.as_ref().unwrap_or(&0));
+            read
+        }
+
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             let Some(piece) = self.0.first_mut() else {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -444,14 +464,13 @@ mod tests {
         let peer = SocketAddr::from(([192, 0, 2, 1], 80));
         let token = Token(0);
         let mut link = Link::new(Pieces(pieces), peer, None);
-        link.ready(Ready {
-            token,
+        link.ready(Readiness {
             readable: true,
             writable: true,
             hung_up: false,
         });
         assert!(link.establish().unwrap());
-        let mut conn = Conn::new(link, token);
+        let mut conn = Conn::new(link, Some(token));
         let head = RequestHead {
             method: Method::GET,
             target: Bytes::from_static(b"/"),

@@ -6,7 +6,7 @@ use crate::job::ExchangeLimits;
 
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
-    total: Option<Instant>,
+    total: Option<(Instant, Duration)>,
     gap: Option<Duration>,
     continue_wait: Duration,
     /// When the peer has been silent for too long; set while that counts.
@@ -17,7 +17,7 @@ pub(crate) struct Timing {
 impl Timing {
     pub(crate) fn new(limits: &ExchangeLimits) -> Self {
         Self {
-            total: limits.total.map(|(at, _)| at),
+            total: limits.total,
             gap: limits.sock_read,
             continue_wait: limits.expect_continue,
             read_at: None,
@@ -27,7 +27,7 @@ impl Timing {
 
     pub(crate) fn until(total: Instant) -> Self {
         Self {
-            total: Some(total),
+            total: Some((total, Duration::ZERO)),
             ..Self::default()
         }
     }
@@ -46,7 +46,16 @@ impl Timing {
     }
 
     pub(crate) fn total_is_due(&self, now: Instant) -> bool {
-        self.total.is_some_and(|at| at <= now)
+        self.total.is_some_and(|(at, _)| at <= now)
+    }
+
+    /// The limits, for whoever explains which has passed.
+    pub(crate) fn total_length(&self) -> Option<Duration> {
+        self.total.map(|(_, length)| length)
+    }
+
+    pub(crate) fn gap(&self) -> Option<Duration> {
+        self.gap
     }
 
     pub(crate) fn read_is_due(&self, now: Instant) -> bool {
@@ -73,7 +82,7 @@ impl Timing {
     }
 
     pub(crate) fn earliest(&self) -> Option<Instant> {
-        [self.total, self.read_at, self.continue_at]
+        [self.total.map(|(at, _)| at), self.read_at, self.continue_at]
             .into_iter()
             .flatten()
             .min()

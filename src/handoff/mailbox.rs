@@ -60,6 +60,18 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Queues what can wait until the consumer wakes for something else. A
+    /// closed mailbox drops it.
+    pub(crate) fn leave(&self, item: T) {
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.queue.push(item);
+            return;
+        }
+        drop(state);
+        drop(item);
+    }
+
     /// Queues `item`; gives it back when the mailbox is closed.
     pub(crate) fn push(&self, item: T) -> Result<(), T> {
         let mut state = lock(&self.state);

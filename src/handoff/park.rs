@@ -17,6 +17,11 @@ pub(crate) fn forbid_waiting() {
     FORBIDDEN.set(true);
 }
 
+/// Whether this thread must not wait.
+pub(crate) fn is_forbidden() -> bool {
+    FORBIDDEN.get()
+}
+
 /// Why nothing came of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwaited {

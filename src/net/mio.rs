@@ -1,15 +1,15 @@
 //! The real network, over mio. The only file that knows mio.
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::mio::net::TcpStream;
-use ::mio::{Events, Interest, Poll, Waker};
+use ::mio::{Events, Poll, Registry, Waker};
 use socket2::SockRef;
 
-use super::{Net, Ready, Stream, Token};
+use super::{Net, Readiness, Ready, Stream, Token};
 use crate::handoff::mailbox::Alarm;
 
 /// Events fetched by one wait. More stay in the kernel for the next.
@@ -35,6 +35,22 @@ impl MioNet {
         let events = Events::with_capacity(EVENTS);
         Ok((Self { poll, events }, MioAlarm(waker)))
     }
+
+    /// # Errors
+    /// The system has no descriptor left.
+    pub(crate) fn unwatcher(&self) -> io::Result<Unwatcher> {
+        Ok(Unwatcher(self.poll.registry().try_clone()?))
+    }
+}
+
+/// Takes sockets out of the poller's sight from any thread.
+#[derive(Debug)]
+pub(crate) struct Unwatcher(Registry);
+
+impl Unwatcher {
+    pub(crate) fn unwatch(&self, stream: &MioStream) {
+        source::deregister(&self.0, &mut stream.share());
+    }
 }
 
 #[derive(Debug)]
@@ -58,20 +74,23 @@ impl Net for MioNet {
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<MioStream> {
-        Ok(MioStream(TcpStream::connect(address)?))
+        MioStream::connect(address)
     }
 
     fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
-        self.poll.registry().register(
-            &mut stream.0,
-            ::mio::Token(token.0),
-            Interest::READABLE | Interest::WRITABLE,
-        )
+        source::register(self.poll.registry(), &mut stream.0, token)
     }
 
     fn deregister(&mut self, stream: &mut MioStream) {
-        // Fails only for a socket that is not registered, which is the aim.
-        let _ = self.poll.registry().deregister(&mut stream.0);
+        source::deregister(self.poll.registry(), &mut stream.0);
+    }
+
+    fn watch(&mut self, socket: &Arc<TcpStream>, token: Token) -> io::Result<()> {
+        source::register(self.poll.registry(), &mut Arc::clone(socket), token)
+    }
+
+    fn unwatch(&mut self, socket: &Arc<TcpStream>) {
+        source::deregister(self.poll.registry(), &mut Arc::clone(socket));
     }
 
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
@@ -87,9 +106,11 @@ impl Net for MioNet {
             let failed = event.is_error();
             ready.push(Ready {
                 token: Token(event.token().0),
-                readable: event.is_readable() || event.is_read_closed() || failed,
-                writable: event.is_writable() || event.is_write_closed() || failed,
-                hung_up: event.is_read_closed() || failed,
+                state: Readiness {
+                    readable: event.is_readable() || event.is_read_closed() || failed,
+                    writable: event.is_writable() || event.is_write_closed() || failed,
+                    hung_up: event.is_read_closed() || failed,
+                },
             });
         }
         Ok(())
@@ -103,16 +124,113 @@ fn round_up(timeout: Duration) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
+/// How a socket is registered that several hold: by its descriptor.
+#[cfg(unix)]
+mod source {
+    use std::io;
+    use std::os::fd::AsRawFd;
+    use std::sync::Arc;
+
+    use ::mio::event::Source;
+    use ::mio::net::TcpStream;
+    use ::mio::unix::SourceFd;
+    use ::mio::{Interest, Registry};
+
+    use super::Token;
+
+    pub(super) fn register(
+        registry: &Registry,
+        socket: &mut Arc<TcpStream>,
+        token: Token,
+    ) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        SourceFd(&socket.as_raw_fd()).register(registry, ::mio::Token(token.0), both)
+    }
+
+    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<TcpStream>) {
+        // Fails only for a socket that is not registered, which is the aim.
+        let _ = SourceFd(&socket.as_raw_fd()).deregister(registry);
+    }
+}
+
+/// Elsewhere mio keeps notes in the socket itself, so there is but one holder,
+/// and no other thread ever drives it.
+#[cfg(not(unix))]
+mod source {
+    use std::io;
+    use std::sync::Arc;
+
+    use ::mio::net::TcpStream;
+    use ::mio::{Interest, Registry};
+
+    use super::Token;
+
+    pub(super) fn register(
+        registry: &Registry,
+        socket: &mut Arc<TcpStream>,
+        token: Token,
+    ) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let socket = Arc::get_mut(socket).ok_or(io::ErrorKind::Unsupported)?;
+        registry.register(socket, ::mio::Token(token.0), both)
+    }
+
+    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<TcpStream>) {
+        if let Some(socket) = Arc::get_mut(socket) {
+            let _ = registry.deregister(socket);
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct MioStream(TcpStream);
+pub(crate) struct MioStream(Arc<TcpStream>);
+
+impl MioStream {
+    /// Begins to connect.
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self(Arc::new(TcpStream::connect(address)?)))
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for MioStream {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&*self.0)
+    }
+}
 
 impl Stream for MioStream {
+    type Shared = Arc<TcpStream>;
+
+    fn share(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.0)
+    }
+
+    fn shut(socket: &Arc<TcpStream>) {
+        // Fails where it is not connected any more, and nobody waits then.
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| self.0.read(into))
+        retry(|| (&*self.0).read(into))
+    }
+
+    #[cfg(unix)]
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        retry(|| super::poll::read_spare(&*self.0, into))
+    }
+
+    #[cfg(not(unix))]
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let before = into.len();
+        into.resize(into.capacity(), 0);
+        let read = self.read(&mut into[before..]);
+        into.truncate(before + read.as_ref().map_or(0, |n| *n));
+        read
     }
 
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let socket = SockRef::from(&self.0);
+        let socket = SockRef::from(&*self.0);
         // A program may have put SIGPIPE back to what ends it; these calls
         // leave it out of the matter.
         match from {
@@ -139,7 +257,7 @@ impl Stream for MioStream {
 
     fn abort_on_close(&mut self) {
         // Without it the close is an ordinary one, which is no worse than late.
-        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&*self.0).set_linger(Some(Duration::ZERO));
     }
 }
 

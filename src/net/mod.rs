@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(crate) mod mio;
+#[cfg(unix)]
+pub(crate) mod poll;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod sim;
 
@@ -29,14 +31,36 @@ pub(crate) trait Net {
     /// Ends the asking. Events that were already fetched may still arrive.
     fn deregister(&mut self, stream: &mut Self::Stream);
 
+    /// Registers a socket whose owner is elsewhere, by its handle.
+    fn watch(&mut self, socket: &Shared<Self>, token: Token) -> io::Result<()>;
+
+    /// Ends a [`watch`](Self::watch).
+    fn unwatch(&mut self, socket: &Shared<Self>);
+
     /// Waits for readiness, at most `timeout`, and appends what is ready.
     /// An interrupted or woken wait returns with nothing.
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 }
 
+/// The handle of a network's sockets.
+pub(crate) type Shared<N> = <<N as Net>::Stream as Stream>::Shared;
+
 /// A connected or connecting socket. No call blocks.
 pub(crate) trait Stream: Send + 'static {
+    /// A handle that keeps the descriptor, for other threads.
+    type Shared: Clone + Send + 'static;
+
+    fn share(&self) -> Self::Shared;
+
+    /// Ends both directions, whoever reads or writes or waits for it.
+    fn shut(socket: &Self::Shared);
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads behind what `into` holds, as much as fits its capacity, which must
+    /// have room. Nothing has to be cleared for it first.
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize>;
+
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize>;
     /// `Ok(false)`: still connecting.
     fn connected(&mut self) -> io::Result<bool>;
@@ -50,13 +74,25 @@ pub(crate) trait Stream: Send + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Token(pub(crate) usize);
 
-/// One socket's readiness.
+/// What a wait tells of one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) token: Token,
+    pub(crate) state: Readiness,
+}
+
+/// What can be done with a socket now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     /// The peer sends no more, or the socket is broken. There may be more to
     /// read before that shows.
     pub(crate) hung_up: bool,
+}
+
+/// EMFILE and ENFILE, for which std has no kind; the numbers are the same on
+/// every Unix.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

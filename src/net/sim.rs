@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Net, Ready, Stream, Token};
+use super::{Net, Readiness, Ready, Stream, Token};
 use crate::handoff::mailbox::Alarm;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 
@@ -87,6 +87,8 @@ struct Wire {
     closed: bool,
     /// And by a reset.
     aborted: bool,
+    /// Another thread has shut it.
+    shut: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,10 +251,12 @@ impl State {
             if let Some(token) = wire.token {
                 ready.push(Ready {
                     token,
-                    readable,
-                    writable,
-                    // As the system has it: what is so now, not what changed.
-                    hung_up: wire.finished || wire.broken == Some(Broken::Reset),
+                    state: Readiness {
+                        readable,
+                        writable,
+                        // As the system has it: what is so now, not what changed.
+                        hung_up: wire.finished || wire.broken == Some(Broken::Reset),
+                    },
                 });
             }
         }
@@ -305,6 +309,7 @@ impl Net for SimNet {
             blocked: false,
             closed: false,
             aborted: false,
+            shut: false,
         });
         let refused = Stage::Failed(io::ErrorKind::ConnectionRefused);
         let (delay, stage) = match manner {
@@ -320,19 +325,27 @@ impl Net for SimNet {
     }
 
     fn register(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
+        self.watch(&stream.share(), token)
+    }
+
+    fn deregister(&mut self, stream: &mut SimStream) {
+        self.0.state().unwatch(stream.1);
+    }
+
+    fn watch(&mut self, socket: &SimSocket, token: Token) -> io::Result<()> {
         let mut state = self.0.state();
-        let wire = &mut state.wires[stream.1];
+        let wire = &mut state.wires[socket.1];
         assert!(wire.token.is_none(), "a socket is watched twice");
         wire.token = Some(token);
         let readable = wire.is_readable();
         let writable = wire.stage != Stage::Connecting;
         state.watched += 1;
-        state.tell(stream.1, readable, writable);
+        state.tell(socket.1, readable, writable);
         Ok(())
     }
 
-    fn deregister(&mut self, stream: &mut SimStream) {
-        self.0.state().unwatch(stream.1);
+    fn unwatch(&mut self, socket: &SimSocket) {
+        self.0.state().unwatch(socket.1);
     }
 
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
@@ -382,7 +395,42 @@ impl Alarm for SimAlarm {
 /// The client's end of a wire; dropping it closes it.
 pub(crate) struct SimStream(World, usize);
 
+/// Another thread's handle of a wire.
+#[derive(Clone)]
+pub(crate) struct SimSocket(World, usize);
+
+impl SimSocket {
+    #[expect(dead_code, reason = "for the tests of leases")]
+    /// What a caller does to a socket it takes for itself.
+    pub(crate) fn leave_poller(&self) {
+        self.0.state().unwatch(self.1);
+    }
+
+    #[expect(dead_code, reason = "for the tests of leases")]
+    pub(crate) fn is_shut(&self) -> bool {
+        self.0.state().wires[self.1].shut
+    }
+}
+
 impl Stream for SimStream {
+    type Shared = SimSocket;
+
+    fn share(&self) -> SimSocket {
+        SimSocket(self.0.clone(), self.1)
+    }
+
+    fn shut(socket: &SimSocket) {
+        socket.0.state().wires[socket.1].shut = true;
+    }
+
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let before = into.len();
+        into.resize(into.capacity(), 0);
+        let read = self.read(&mut into[before..]);
+        into.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.state();
         let wire = &mut state.wires[self.1];

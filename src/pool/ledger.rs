@@ -3,84 +3,113 @@
 //!
 //! | index | from | to |
 //! |---|---|---|
-//! | `idle` | key, id | the connection; the newest has the greatest id |
-//! | `expiries` | instant, id | its key |
-//! | `hosts` | host | slots in use, waiters by number |
+//! | `hosts` | host | slots in use, waiters by number, idle connections by age |
+//! | `expiries` | instant, id | the host of an idle connection |
 //! | `fronts` | first waiter's number | host, if it has a waiter and is below its limit |
 //! | `grants` | number | what a ticket may claim |
+//! | `leases` | lease | who drives it, or where it is parked ([`Leases`]) |
 //!
-//! Every operation is logarithmic in what the ledger holds; entries of hosts
-//! and keys go when they are empty. Two invariants, true whenever the lock is
-//! released:
+//! Every operation is logarithmic in what the ledger holds, but for naming one
+//! idle connection of a host among its others; entries of hosts go when they
+//! are empty. Two invariants, true whenever the lock is released:
 //!
 //! - `fronts` is empty or the total limit is reached (nobody waits beside a
 //!   free slot);
-//! - the slots in use are those of the guards, plus the grants.
+//! - the slots in use are those of the guards, plus the grants and the parked.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{IdleId, Key, Limits, PoolStats};
+use super::hash::Cheaply;
+use super::leases::Leases;
+use super::{IdleId, Key, Limits, PoolStats, Pooled};
 use crate::handoff;
 
-pub(super) struct Ledger<K: Key, C> {
+/// How long after a connection came home unwatched the steward looks at it.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) struct Ledger<K: Key, C: Pooled> {
     limits: Limits,
-    closed: bool,
+    pub(super) closed: bool,
     /// Slots in use, and (further down) the same per host.
     in_use: usize,
-    hosts: HashMap<K::Host, Host<K>>,
+    hosts: HashMap<K::Host, Host<K, C>, Cheaply>,
     fronts: BTreeMap<u64, K::Host>,
     /// All waiters of all hosts.
     waiting: usize,
-    grants: HashMap<u64, (K, Grant<C>)>,
-    idle: HashMap<K, BTreeMap<IdleId, Idle<C>>>,
+    grants: HashMap<u64, (K, Grant<K, C>), Cheaply>,
     /// Has one entry for each idle connection.
-    expiries: BTreeMap<(Instant, IdleId), K>,
+    expiries: BTreeMap<(Instant, IdleId), K::Host>,
+    pub(super) leases: Leases<K, C>,
     /// The latest time anyone has told: what a slot that comes free without a
-    /// `now` is judged by. It lags by a sweep's period at most.
+    /// `now` is judged by. It lags by a look's period at most.
     clock: Option<Instant>,
     /// The last number given, to a ticket or to an idle stay.
     serial: u64,
+    /// When the steward looks at what came home unwatched or lies parked.
+    look_at: Option<Instant>,
+    /// The last number given when it looked: what is older has lain for a while.
+    looked: u64,
     opened: u64,
     reused: u64,
 }
 
 /// A connection in the idle set, or granted out of it.
-pub(super) struct Idle<C> {
+pub(super) struct Idle<K, C> {
+    key: K,
     pub(super) conn: C,
     id: IdleId,
     expires: Instant,
 }
 
 /// A slot, with or without a connection.
-pub(super) enum Grant<C> {
-    Conn(Idle<C>),
+pub(super) enum Grant<K, C> {
+    Conn(Idle<K, C>),
     Permit,
 }
 
 /// What a checkout finds.
-pub(super) enum Found<C> {
-    Slot(Grant<C>),
+pub(super) enum Found<K, C> {
+    Slot(Grant<K, C>),
     /// Queued under this number.
     Queued(u64),
     Closed,
 }
 
-/// What is left to do once the lock is released.
-pub(super) struct Aftermath<C> {
-    wakers: Vec<Waker>,
-    /// Expired connections that were met on the way.
-    dead: Vec<C>,
+/// What a checkout that does not queue finds.
+pub(super) enum Lendable<K, C> {
+    Slot(Grant<K, C>),
+    /// No slot is free.
+    Busy,
+    Closed,
 }
 
-/// What counts for one host; gone when it is all zero.
-struct Host<K> {
+/// An idle connection nobody has touched since the last look, and no poller
+/// watches.
+#[derive(Debug)]
+pub(crate) struct Unwatched<K, S> {
+    pub(crate) key: K,
+    pub(crate) id: IdleId,
+    pub(crate) expires: Instant,
+    pub(crate) socket: S,
+}
+
+/// What is left to do once the lock is released.
+#[derive(Default)]
+pub(super) struct Aftermath {
+    wakers: Vec<Waker>,
+}
+
+/// What counts for one host; gone when it is all empty.
+struct Host<K, C> {
     in_use: usize,
     waiters: BTreeMap<u64, Waiter<K>>,
     /// The number under which `fronts` lists this host.
     listed: Option<u64>,
+    /// The newest, which has the greatest id, is the last.
+    idle: Vec<Idle<K, C>>,
 }
 
 struct Waiter<K> {
@@ -88,20 +117,22 @@ struct Waiter<K> {
     waker: Waker,
 }
 
-impl<K: Key, C> Ledger<K, C> {
+impl<K: Key, C: Pooled> Ledger<K, C> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
             closed: false,
             in_use: 0,
-            hosts: HashMap::new(),
+            hosts: HashMap::default(),
             fronts: BTreeMap::new(),
             waiting: 0,
-            grants: HashMap::new(),
-            idle: HashMap::new(),
+            grants: HashMap::default(),
             expiries: BTreeMap::new(),
+            leases: Leases::default(),
             clock: None,
             serial: 0,
+            look_at: None,
+            looked: 0,
             opened: 0,
             reused: 0,
         }
@@ -120,15 +151,11 @@ impl<K: Key, C> Ledger<K, C> {
         key: &K,
         host: &K::Host,
         waker: impl FnOnce() -> Waker,
-    ) -> Found<C> {
-        if self.closed {
-            return Found::Closed;
-        }
-        let in_use = self.hosts.get(host).map_or(0, |entry| entry.in_use);
-        if below(self.in_use, self.limits.total) && below(in_use, self.limits.per_host) {
-            debug_assert!(self.fronts.is_empty(), "a waiter beside a free slot");
-            self.occupy(host);
-            return Found::Slot(self.newest_or_permit(key));
+    ) -> Found<K, C> {
+        match self.lend(key, host) {
+            Lendable::Slot(grant) => return Found::Slot(grant),
+            Lendable::Closed => return Found::Closed,
+            Lendable::Busy => {}
         }
         // Foreign, so first: if it panics, nothing has happened.
         let waker = waker();
@@ -144,12 +171,40 @@ impl<K: Key, C> Ledger<K, C> {
         Found::Queued(seq)
     }
 
+    /// A slot at once, or nothing.
+    pub(super) fn lend(&mut self, key: &K, host: &K::Host) -> Lendable<K, C> {
+        if self.closed {
+            return Lendable::Closed;
+        }
+        if !below(self.in_use, self.limits.total) {
+            return Lendable::Busy;
+        }
+        let clock = self.clock;
+        let Some(entry) = self.hosts.get_mut(host) else {
+            self.occupy(host);
+            return Lendable::Slot(Grant::Permit);
+        };
+        if !below(entry.in_use, self.limits.per_host) {
+            return Lendable::Busy;
+        }
+        debug_assert!(self.fronts.is_empty(), "a waiter beside a free slot");
+        self.in_use += 1;
+        entry.in_use += 1;
+        Lendable::Slot(match entry.newest(key, clock) {
+            Some(idle) => {
+                self.expiries.remove(&(idle.expires, idle.id));
+                Grant::Conn(idle)
+            }
+            None => Grant::Permit,
+        })
+    }
+
     /// Makes a connection that comes home idle; gives it back if the pool is
     /// closed. Its slot is still in use: [`release`](Self::release) follows in
     /// the same critical section, and may grant it at once.
     pub(super) fn put(
         &mut self,
-        key: &K,
+        key: K,
         mut conn: C,
         note: impl FnOnce(IdleId, &mut C),
         expires: Instant,
@@ -159,18 +214,23 @@ impl<K: Key, C> Ledger<K, C> {
         }
         let id = IdleId(self.number());
         note(id, &mut conn);
-        self.insert_idle(key, Idle { conn, id, expires });
+        self.insert_idle(Idle {
+            key,
+            conn,
+            id,
+            expires,
+        });
         None
     }
 
     /// Frees a slot and serves who waited for it.
-    pub(super) fn release(&mut self, host: &K::Host, after: &mut Aftermath<C>) {
+    pub(super) fn release(&mut self, host: &K::Host, after: &mut Aftermath) {
         self.vacate(host);
         self.serve(after);
     }
 
     /// Takes what was granted under `seq`; the slot goes along.
-    pub(super) fn claim(&mut self, seq: u64) -> Option<Grant<C>> {
+    pub(super) fn claim(&mut self, seq: u64) -> Option<Grant<K, C>> {
         let (_, grant) = self.grants.remove(&seq)?;
         if matches!(grant, Grant::Conn(_)) {
             self.reused += 1;
@@ -185,19 +245,22 @@ impl<K: Key, C> Ledger<K, C> {
             .is_some_and(|entry| entry.waiters.contains_key(&seq))
     }
 
+    pub(super) fn has_waiters(&self) -> bool {
+        self.waiting > 0
+    }
+
     /// Gives up a ticket: what was granted under it, or its place in the queue,
     /// of which the waker is left to drop.
     pub(super) fn abandon(
         &mut self,
-        key: &K,
         host: &K::Host,
         seq: u64,
-        after: &mut Aftermath<C>,
+        after: &mut Aftermath,
     ) -> Option<Waker> {
         if let Some((_, grant)) = self.grants.remove(&seq) {
             if let Grant::Conn(idle) = grant {
                 // As it lay there before: same age, same name, same expiry.
-                self.insert_idle(key, idle);
+                self.insert_idle(idle);
             }
             self.release(host, after);
             return None;
@@ -215,30 +278,77 @@ impl<K: Key, C> Ledger<K, C> {
         while let Some(first) = self.expiries.first_entry()
             && is_due(first.key().0, self.clock)
         {
-            let ((_, id), key) = first.remove_entry();
-            if let Some(set) = self.idle.get_mut(&key) {
-                dead.extend(set.remove(&id).map(|idle| idle.conn));
-                if set.is_empty() {
-                    self.idle.remove(&key);
-                }
+            let ((_, id), host) = first.remove_entry();
+            if let Some(entry) = self.hosts.get_mut(&host) {
+                dead.extend(entry.take(id).map(|idle| idle.conn));
             }
+            self.tidy(&host);
         }
         dead
     }
 
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries
-            .first_key_value()
-            .map(|((expires, _), _)| *expires)
+    /// Whether the steward has to be told to look earlier than it would.
+    pub(super) fn look_by(&mut self, at: Instant) -> bool {
+        let sooner = self.look_at.is_none_or(|due| at < due);
+        if sooner {
+            self.look_at = Some(at);
+        }
+        sooner
+    }
+
+    /// The same for something that has come home just now and stays until
+    /// `end`, if that is known.
+    pub(super) fn look_after(&mut self, now: Instant, end: Option<Instant>) -> bool {
+        let regular = now + LOOK;
+        self.look_by(end.map_or(regular, |end| end.min(regular)))
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let expiry = self.expiries.first_key_value().map(|((at, _), _)| *at);
+        [expiry, self.look_at].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_look_due(&self, now: Instant) -> bool {
+        self.look_at.is_some_and(|at| at <= now)
+    }
+
+    /// What has lain unwatched since the last look. The next one is due while
+    /// there is anything younger, or parked.
+    pub(super) fn unwatched(&mut self, now: Instant) -> Vec<Unwatched<K, C::Socket>> {
+        let looked = mem::replace(&mut self.looked, self.serial);
+        let mut found = Vec::new();
+        let mut young = false;
+        for entry in self.hosts.values() {
+            for idle in entry.idle.iter().filter(|idle| !idle.conn.is_watched()) {
+                if idle.id.0 > looked {
+                    young = true;
+                    continue;
+                }
+                found.push(Unwatched {
+                    key: idle.key.clone(),
+                    id: idle.id,
+                    expires: idle.expires,
+                    socket: idle.conn.socket(),
+                });
+            }
+        }
+        self.look_at = self.leases.next_deadline();
+        if young || self.leases.has_parked() {
+            self.look_by(now + LOOK);
+        }
+        found
+    }
+
+    /// A named idle connection, if it still lies there.
+    pub(super) fn idle_mut(&mut self, host: &K::Host, id: IdleId) -> Option<&mut C> {
+        let idle = &mut self.hosts.get_mut(host)?.idle;
+        let at = idle.binary_search_by_key(&id, |idle| idle.id).ok()?;
+        idle.get_mut(at).map(|idle| &mut idle.conn)
     }
 
     /// Takes a named idle connection out, together with a slot.
-    pub(super) fn take_idle(&mut self, key: &K, host: &K::Host, id: IdleId) -> Option<C> {
-        let set = self.idle.get_mut(key)?;
-        let idle = set.remove(&id)?;
-        if set.is_empty() {
-            self.idle.remove(key);
-        }
+    pub(super) fn take_idle(&mut self, host: &K::Host, id: IdleId) -> Option<C> {
+        let idle = self.hosts.get_mut(host)?.take(id)?;
         self.expiries.remove(&(idle.expires, id));
         self.occupy(host);
         self.relist(host);
@@ -247,26 +357,28 @@ impl<K: Key, C> Ledger<K, C> {
 
     pub(super) fn drain_idle(&mut self) -> Vec<C> {
         self.expiries.clear();
-        mem::take(&mut self.idle)
-            .into_values()
-            .flat_map(BTreeMap::into_values)
-            .map(|idle| idle.conn)
-            .collect()
+        let mut conns = Vec::new();
+        self.hosts.retain(|_, entry| {
+            conns.extend(entry.idle.drain(..).map(|idle| idle.conn));
+            !entry.is_empty()
+        });
+        conns
     }
 
     /// Closes: no waiters and no grants from here on, only guards.
-    pub(super) fn close(&mut self, after: &mut Aftermath<C>) -> Vec<C> {
+    pub(super) fn close(&mut self, after: &mut Aftermath) -> Vec<C> {
         self.closed = true;
         let mut conns = self.drain_idle();
         // Waiters first, so that the slots of the grants serve nobody.
         self.fronts.clear();
         self.waiting = 0;
+        self.look_at = None;
         let mut waiters = BTreeMap::new();
         for entry in self.hosts.values_mut() {
             entry.listed = None;
             waiters.append(&mut entry.waiters);
         }
-        self.hosts.retain(|_, entry| entry.in_use > 0);
+        self.hosts.retain(|_, entry| !entry.is_empty());
         after
             .wakers
             .extend(waiters.into_values().map(|waiter| waiter.waker));
@@ -305,17 +417,18 @@ impl<K: Key, C> Ledger<K, C> {
             && self.hosts.is_empty()
             && self.fronts.is_empty()
             && self.grants.is_empty()
-            && self.idle.is_empty()
             && self.expiries.is_empty()
+            && self.leases.is_empty()
     }
 
     /// The law: while the total limit allows, the earliest waiter whose host
     /// is below its limit gets a slot.
-    fn serve(&mut self, after: &mut Aftermath<C>) {
+    fn serve(&mut self, after: &mut Aftermath) {
         while below(self.in_use, self.limits.total)
             && let Some((&seq, host)) = self.fronts.first_key_value()
         {
             let host = host.clone();
+            let clock = self.clock;
             let waiter = self
                 .hosts
                 .get_mut(&host)
@@ -329,51 +442,32 @@ impl<K: Key, C> Ledger<K, C> {
             };
             self.waiting -= 1;
             self.occupy(&host);
+            let newest = self
+                .hosts
+                .get_mut(&host)
+                .and_then(|entry| entry.newest(&waiter.key, clock));
             self.relist(&host);
-            let grant = self.newest_or_permit(&waiter.key);
+            let grant = match newest {
+                Some(idle) => {
+                    self.expiries.remove(&(idle.expires, idle.id));
+                    Grant::Conn(idle)
+                }
+                None => Grant::Permit,
+            };
             self.grants.insert(seq, (waiter.key, grant));
             after.wakers.push(waiter.waker);
         }
     }
 
-    /// The newest idle connection of `key` that has not expired. Expired ones
-    /// stay for the sweep: closing a connection takes more than dropping it,
-    /// and is the steward's.
-    fn newest_or_permit(&mut self, key: &K) -> Grant<C> {
-        let clock = self.clock;
-        let Some(set) = self.idle.get_mut(key) else {
-            return Grant::Permit;
-        };
-        let newest = set
-            .iter()
-            .rev()
-            .find(|(_, idle)| !is_due(idle.expires, clock))
-            .map(|(&id, _)| id);
-        let Some(idle) = newest.and_then(|id| set.remove(&id)) else {
-            return Grant::Permit;
-        };
-        if set.is_empty() {
-            self.idle.remove(key);
-        }
-        self.expiries.remove(&(idle.expires, idle.id));
-        Grant::Conn(idle)
-    }
-
-    fn insert_idle(&mut self, key: &K, idle: Idle<C>) {
-        self.expiries.insert((idle.expires, idle.id), key.clone());
-        match self.idle.get_mut(key) {
-            Some(set) => {
-                set.insert(idle.id, idle);
-            }
-            None => {
-                let set = BTreeMap::from([(idle.id, idle)]);
-                self.idle.insert(key.clone(), set);
-            }
-        }
+    fn insert_idle(&mut self, idle: Idle<K, C>) {
+        let host = idle.key.host();
+        let name = (idle.expires, idle.id);
+        self.hosts.entry(host.clone()).or_default().insert(idle);
+        self.expiries.insert(name, host);
     }
 
     /// Counts a slot in. Whoever may have waiters calls `relist` after it.
-    fn occupy(&mut self, host: &K::Host) {
+    pub(super) fn occupy(&mut self, host: &K::Host) {
         self.in_use += 1;
         match self.hosts.get_mut(host) {
             Some(entry) => entry.in_use += 1,
@@ -388,7 +482,7 @@ impl<K: Key, C> Ledger<K, C> {
     }
 
     /// Counts a slot out.
-    fn vacate(&mut self, host: &K::Host) {
+    pub(super) fn vacate(&mut self, host: &K::Host) {
         self.in_use -= 1;
         if let Some(entry) = self.hosts.get_mut(host) {
             entry.in_use -= 1;
@@ -415,7 +509,14 @@ impl<K: Key, C> Ledger<K, C> {
                 self.fronts.insert(new, host.clone());
             }
         }
-        if entry.in_use == 0 && entry.waiters.is_empty() {
+        if entry.is_empty() {
+            self.hosts.remove(host);
+        }
+    }
+
+    /// Forgets a host of which nothing is left.
+    fn tidy(&mut self, host: &K::Host) {
+        if self.hosts.get(host).is_some_and(Host::is_empty) {
             self.hosts.remove(host);
         }
     }
@@ -423,6 +524,36 @@ impl<K: Key, C> Ledger<K, C> {
     fn number(&mut self) -> u64 {
         self.serial += 1;
         self.serial
+    }
+}
+
+impl<K: Key, C> Host<K, C> {
+    /// The newest idle connection of `key` that has not expired. Expired ones
+    /// stay for the look: closing a connection takes more than dropping it,
+    /// and is the steward's.
+    fn newest(&mut self, key: &K, clock: Option<Instant>) -> Option<Idle<K, C>> {
+        let at = self
+            .idle
+            .iter()
+            .rposition(|idle| idle.key == *key && !is_due(idle.expires, clock))?;
+        Some(self.idle.remove(at))
+    }
+
+    fn take(&mut self, id: IdleId) -> Option<Idle<K, C>> {
+        let at = self.idle.binary_search_by_key(&id, |idle| idle.id).ok()?;
+        Some(self.idle.remove(at))
+    }
+
+    /// Nearly always the newest of all; not so a grant that was given back.
+    fn insert(&mut self, idle: Idle<K, C>) {
+        let at = self.idle.partition_point(|other| other.id < idle.id);
+        self.idle.insert(at, idle);
+    }
+}
+
+impl<K, C> Host<K, C> {
+    fn is_empty(&self) -> bool {
+        self.in_use == 0 && self.waiters.is_empty() && self.idle.is_empty()
     }
 }
 
@@ -436,31 +567,21 @@ fn is_due(expires: Instant, clock: Option<Instant>) -> bool {
     clock.is_some_and(|now| expires <= now)
 }
 
-impl<C> Aftermath<C> {
-    /// Wakes first: a connection's drop may panic, a contained waker cannot.
+impl Aftermath {
     pub(super) fn run(self) {
         for waker in self.wakers {
             handoff::wake(Some(waker));
         }
-        drop(self.dead);
     }
 }
 
-impl<C> Default for Aftermath<C> {
-    fn default() -> Self {
-        Self {
-            wakers: Vec::new(),
-            dead: Vec::new(),
-        }
-    }
-}
-
-impl<K> Default for Host<K> {
+impl<K, C> Default for Host<K, C> {
     fn default() -> Self {
         Self {
             in_use: 0,
             waiters: BTreeMap::new(),
             listed: None,
+            idle: Vec::new(),
         }
     }
 }

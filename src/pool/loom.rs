@@ -9,13 +9,26 @@ use std::time::{Duration, Instant};
 use loom::future::block_on;
 use loom::thread;
 
-use super::{Checkout, Claim, Key, Lent, Limits, Permit, Pool, Ticket};
+use super::{Checkout, Claim, Key, Lent, Limits, Permit, Pool, Pooled, Ticket};
 
 impl Key for u8 {
     type Host = Self;
 
     fn host(&self) -> Self {
         *self
+    }
+}
+
+impl Pooled for u8 {
+    type Socket = Self;
+    type Rest = Self;
+
+    fn socket(&self) -> Self {
+        *self
+    }
+
+    fn is_watched(&self) -> bool {
+        true
     }
 }
 
@@ -123,7 +136,7 @@ fn close_against_put_and_waiter() {
         let giver = thread::spawn(move || conn.put(|_, _| (), now + Duration::from_secs(9)));
         let closer = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.close().len())
+            thread::spawn(move || pool.close().conns.len())
         };
         let got = obtain(&pool, 1, now);
         giver.join().unwrap();

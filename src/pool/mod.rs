@@ -28,6 +28,9 @@
 //! dropped after it. Each guard settles its own account when it is dropped, a
 //! panic included.
 
+mod guards;
+mod hash;
+mod leases;
 mod ledger;
 #[cfg(all(test, loom))]
 mod loom;
@@ -38,15 +41,16 @@ mod tests;
 
 use std::fmt;
 use std::hash::Hash;
-use std::mem;
-use std::ops::{Deref, DerefMut};
 // Not loom's `Arc`: only std's may be a method receiver. The mutex inside is
 // what loom has to see.
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use self::ledger::{Aftermath, Found, Grant, Ledger};
+pub(crate) use self::guards::{Lent, Permit, Ticket};
+pub(crate) use self::leases::{Lease, Listing, Revocation, Revoked, Tell};
+pub(crate) use self::ledger::Unwatched;
+use self::ledger::{Aftermath, Found, Grant, Ledger, Lendable};
 use crate::sync::{Mutex, lock};
 
 /// What makes two connections interchangeable, and the host they count for.
@@ -55,6 +59,21 @@ pub(crate) trait Key: Clone + Eq + Hash {
     type Host: Clone + Eq + Hash;
 
     fn host(&self) -> Self::Host;
+}
+
+/// What a pool keeps.
+pub(crate) trait Pooled {
+    /// A handle of its socket with which another thread can end what its driver
+    /// waits for. It keeps the descriptor from being given to anybody else.
+    type Socket: Clone;
+
+    /// What a half-read response needs beside its connection.
+    type Rest;
+
+    fn socket(&self) -> Self::Socket;
+
+    /// Whether the steward's poller would tell of it.
+    fn is_watched(&self) -> bool;
 }
 
 /// The settings of a pool (SPEC C3, C4).
@@ -69,6 +88,10 @@ pub(crate) struct Limits {
 /// One stay of a connection in the idle set; a later stay has a later id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IdleId(u64);
+
+/// Names what one caller drives, or has parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LeaseId(pub(crate) u64);
 
 /// A reading of the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,14 +108,48 @@ pub(crate) struct PoolStats {
 }
 
 /// The pool; shared as `Arc<Pool<K, C>>`.
-pub(crate) struct Pool<K: Key, C> {
+pub(crate) struct Pool<K: Key, C: Pooled> {
     limits: Limits,
     ledger: Mutex<Ledger<K, C>>,
 }
 
+/// What [`Pool::lend`] gives.
+#[derive(Debug)]
+pub(crate) enum Lending<K: Key, C: Pooled> {
+    /// An idle connection, for the caller to drive.
+    Taken(Lease<K, C>),
+    /// None idle, but a slot.
+    Dial(Permit<K, C>),
+    /// No slot.
+    Busy,
+    Closed,
+}
+
+/// What a steward finds to do.
+#[derive(Debug)]
+pub(crate) struct Look<K: Key, C: Pooled> {
+    /// Idle for too long (SPEC C1): to be closed.
+    pub(crate) expired: Vec<C>,
+    /// Parked for too long, or due: to be taken over.
+    pub(crate) stale: Vec<(LeaseId, Lent<K, C>, C::Rest)>,
+    /// Idle for a while, and watched by nobody.
+    pub(crate) unwatched: Vec<Unwatched<K, C::Socket>>,
+}
+
+/// What was left of a pool that was closed.
+#[derive(Debug)]
+pub(crate) struct Remains<C: Pooled> {
+    /// They were idle, or granted and not yet claimed.
+    pub(crate) conns: Vec<C>,
+    pub(crate) parked: Vec<(C, C::Rest)>,
+    /// Of those somebody drives: shutting them wakes their drivers, who learn
+    /// that they are to give up.
+    pub(crate) driven: Vec<C::Socket>,
+}
+
 /// What [`Pool::checkout`] gives.
 #[derive(Debug)]
-pub(crate) enum Checkout<K: Key, C> {
+pub(crate) enum Checkout<K: Key, C: Pooled> {
     /// An idle connection.
     Taken(Lent<K, C>),
     /// None idle, but a slot: dial.
@@ -104,7 +161,7 @@ pub(crate) enum Checkout<K: Key, C> {
 
 /// What [`Ticket::claim`] gives.
 #[derive(Debug)]
-pub(crate) enum Claim<K: Key, C> {
+pub(crate) enum Claim<K: Key, C: Pooled> {
     Taken(Lent<K, C>),
     Dial(Permit<K, C>),
     /// Nothing yet.
@@ -112,7 +169,7 @@ pub(crate) enum Claim<K: Key, C> {
     Closed,
 }
 
-impl<K: Key, C> Pool<K, C> {
+impl<K: Key, C: Pooled> Pool<K, C> {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             limits,
@@ -163,24 +220,63 @@ impl<K: Key, C> Pool<K, C> {
         })
     }
 
-    /// Takes out what has been idle too long (SPEC C1), for the steward to
-    /// close.
-    pub(crate) fn sweep(&self, now: Instant) -> Vec<C> {
+    /// An idle connection of `key` for the caller to drive under the name `id`,
+    /// else a permit to dial. It never queues, and overtakes nobody: whoever
+    /// finds a slot free finds nobody waiting for it.
+    pub(crate) fn lend(self: &Arc<Self>, key: &K, now: Instant, id: LeaseId) -> Lending<K, C> {
+        let host = key.host();
         let mut ledger = lock(&self.ledger);
         ledger.observe(now);
-        ledger.expired()
+        match ledger.lend(key, &host) {
+            Lendable::Slot(Grant::Conn(idle)) => {
+                ledger.count_reuse();
+                ledger.leases.lend(id, idle.conn.socket());
+                drop(ledger);
+                let permit = self.permit(key.clone(), host);
+                let lent = Lent {
+                    conn: idle.conn,
+                    permit,
+                };
+                Lending::Taken(Lease::new(Listing::made(self, id), lent))
+            }
+            Lendable::Slot(Grant::Permit) => {
+                drop(ledger);
+                Lending::Dial(self.permit(key.clone(), host))
+            }
+            Lendable::Busy => Lending::Busy,
+            Lendable::Closed => Lending::Closed,
+        }
     }
 
-    /// When the next idle connection expires.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        lock(&self.ledger).next_expiry()
+    /// The steward's round, to be made at [`next_look`](Self::next_look).
+    pub(crate) fn look(self: &Arc<Self>, now: Instant) -> Look<K, C> {
+        let mut ledger = lock(&self.ledger);
+        ledger.observe(now);
+        let expired = ledger.expired();
+        let (mut stale, mut unwatched) = (Vec::new(), Vec::new());
+        if ledger.is_look_due(now) {
+            stale = ledger.leases.stale(now);
+            unwatched = ledger.unwatched(now);
+        }
+        drop(ledger);
+        Look {
+            expired,
+            stale: self.revive_all(stale),
+            unwatched,
+        }
+    }
+
+    /// When the steward has to look: an idle connection expires, or something
+    /// came home or was parked that nobody watches.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        lock(&self.ledger).next_look()
     }
 
     /// Takes one named connection out of the idle set, if it is still there,
     /// to probe it. It holds a slot meanwhile, above the limits if need be.
     pub(crate) fn take_idle(self: &Arc<Self>, key: &K, id: IdleId) -> Option<Lent<K, C>> {
         let host = key.host();
-        let conn = lock(&self.ledger).take_idle(key, &host, id)?;
+        let conn = lock(&self.ledger).take_idle(&host, id)?;
         let permit = self.permit(key.clone(), host);
         Some(Lent { conn, permit })
     }
@@ -191,19 +287,32 @@ impl<K: Key, C> Pool<K, C> {
     }
 
     /// Closes the pool (SPEC C7): checkouts and claims give `Closed`, waiters
-    /// are woken, and a connection that is put back is dropped. Returns those
-    /// that were idle or granted and not yet claimed. Idempotent.
-    pub(crate) fn close(&self) -> Vec<C> {
-        self.settle(Ledger::close)
+    /// are woken, and a connection that is put back is dropped. Returns what it
+    /// had, for whoever closes it to close. Idempotent.
+    pub(crate) fn close(&self) -> Remains<C> {
+        self.settle(|ledger, after| {
+            let conns = ledger.close(after);
+            let parked = ledger.leases.unpark_where(|_| true).into_iter();
+            let parked = parked.map(|(_, parked)| {
+                ledger.vacate(&parked.key.host());
+                (parked.conn, parked.rest)
+            });
+            let parked = parked.collect();
+            Remains {
+                conns,
+                parked,
+                driven: ledger.leases.revoke_all(Revoked::Closed),
+            }
+        })
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
         lock(&self.ledger).stats()
     }
 
-    /// One critical section, and after it what must not happen inside: first
-    /// the wake-ups (contained), then the drops (which may panic).
-    fn settle<T>(&self, section: impl FnOnce(&mut Ledger<K, C>, &mut Aftermath<C>) -> T) -> T {
+    /// One critical section, and after it what must not happen inside: the
+    /// wake-ups.
+    fn settle<T>(&self, section: impl FnOnce(&mut Ledger<K, C>, &mut Aftermath) -> T) -> T {
         let mut after = Aftermath::default();
         let result = section(&mut lock(&self.ledger), &mut after);
         after.run();
@@ -221,178 +330,11 @@ impl<K: Key, C> Pool<K, C> {
     }
 }
 
-impl<K: Key, C> fmt::Debug for Pool<K, C> {
+impl<K: Key, C: Pooled> fmt::Debug for Pool<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("limits", &self.limits)
             .field("stats", &self.stats())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A slot without a connection: the right to dial one. Dropped, it serves the
-/// next waiter.
-pub(crate) struct Permit<K: Key, C> {
-    pool: Arc<Pool<K, C>>,
-    key: K,
-    host: K::Host,
-    /// Cleared by `put`, which frees the slot in the same critical section in
-    /// which the connection comes home.
-    holds: bool,
-}
-
-impl<K: Key, C> Permit<K, C> {
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn key(&self) -> &K {
-        &self.key
-    }
-
-    /// Enters the newly dialed connection.
-    pub(crate) fn adopt(self, conn: C) -> Lent<K, C> {
-        lock(&self.pool.ledger).count_opened();
-        Lent { conn, permit: self }
-    }
-}
-
-impl<K: Key, C> Drop for Permit<K, C> {
-    fn drop(&mut self) {
-        if mem::take(&mut self.holds) {
-            self.pool
-                .settle(|ledger, after| ledger.release(&self.host, after));
-        }
-    }
-}
-
-impl<K: Key, C> fmt::Debug for Permit<K, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").finish_non_exhaustive()
-    }
-}
-
-/// A connection in use. Dropped, it is closed and its slot serves the next
-/// waiter.
-pub(crate) struct Lent<K: Key, C> {
-    // Dropped in this order, and the second even if the first panics: a slot
-    // is free only once its socket is closed.
-    conn: C,
-    permit: Permit<K, C>,
-}
-
-impl<K: Key, C> Lent<K, C> {
-    pub(crate) fn key(&self) -> &K {
-        &self.permit.key
-    }
-
-    /// Brings the connection home: idle until `expires`, or straight under the
-    /// ticket of the next eligible waiter of its key. `id` notes this stay's
-    /// name in the connection, so that an event on it finds it
-    /// ([`Pool::take_idle`]); it runs under the lock and must be trivial. A
-    /// closed pool drops the connection.
-    pub(crate) fn put(self, id: impl FnOnce(IdleId, &mut C), expires: Instant) {
-        let Self { conn, mut permit } = self;
-        let pool = Arc::clone(&permit.pool);
-        let refused = pool.settle(|ledger, after| {
-            let refused = ledger.put(&permit.key, conn, id, expires);
-            if refused.is_none() {
-                permit.holds = false;
-                ledger.release(&permit.host, after);
-            }
-            refused
-        });
-        // Closed: the connection first, then its slot.
-        drop(refused);
-        drop(permit);
-    }
-
-    /// Closes the connection, then frees its slot. The same as dropping it.
-    pub(crate) fn discard(self) {
-        drop(self);
-    }
-
-    /// Closes a dead connection and keeps its slot, to dial again.
-    pub(crate) fn into_permit(self) -> Permit<K, C> {
-        let Self { conn, permit } = self;
-        drop(conn);
-        permit
-    }
-}
-
-impl<K: Key, C> Deref for Lent<K, C> {
-    type Target = C;
-
-    fn deref(&self) -> &C {
-        &self.conn
-    }
-}
-
-impl<K: Key, C> DerefMut for Lent<K, C> {
-    fn deref_mut(&mut self) -> &mut C {
-        &mut self.conn
-    }
-}
-
-impl<K: Key, C: fmt::Debug> fmt::Debug for Lent<K, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lent").field(&self.conn).finish()
-    }
-}
-
-/// A place in the queue. Dropped, it is given up: what was granted under it
-/// goes back, or to the next waiter, so that a timeout that crosses a grant
-/// loses nothing.
-pub(crate) struct Ticket<K: Key, C> {
-    pool: Arc<Pool<K, C>>,
-    key: K,
-    host: K::Host,
-    /// The number in the queue; `None` once a claim has settled it.
-    place: Option<u64>,
-}
-
-impl<K: Key, C> Ticket<K, C> {
-    /// What has been granted under this ticket so far.
-    pub(crate) fn claim(mut self) -> Claim<K, C> {
-        let Some(seq) = self.place else {
-            return Claim::Closed;
-        };
-        let mut ledger = lock(&self.pool.ledger);
-        let Some(grant) = ledger.claim(seq) else {
-            let waits = ledger.waits(&self.host, seq);
-            drop(ledger);
-            // Neither granted nor queued: the pool was closed meanwhile.
-            return if waits {
-                Claim::Waiting(self)
-            } else {
-                Claim::Closed
-            };
-        };
-        drop(ledger);
-        self.place = None;
-        let permit = self.pool.permit(self.key.clone(), self.host.clone());
-        match grant {
-            Grant::Conn(idle) => Claim::Taken(Lent {
-                conn: idle.conn,
-                permit,
-            }),
-            Grant::Permit => Claim::Dial(permit),
-        }
-    }
-}
-
-impl<K: Key, C> Drop for Ticket<K, C> {
-    fn drop(&mut self) {
-        if let Some(seq) = self.place.take() {
-            let spent = self
-                .pool
-                .settle(|ledger, after| ledger.abandon(&self.key, &self.host, seq, after));
-            drop(spent);
-        }
-    }
-}
-
-impl<K: Key, C> fmt::Debug for Ticket<K, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

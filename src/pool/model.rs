@@ -20,6 +20,19 @@ impl Key for ModelKey {
     }
 }
 
+impl Pooled for u64 {
+    type Socket = Self;
+    type Rest = ();
+
+    fn socket(&self) -> Self {
+        *self
+    }
+
+    fn is_watched(&self) -> bool {
+        true
+    }
+}
+
 const HOSTS: usize = 3;
 const VARIANTS: usize = 2;
 
@@ -94,8 +107,8 @@ impl Model {
             10 => drop(pick(&mut self.random, &mut self.tickets)),
             _ => {
                 self.now += Duration::from_secs(self.random.below(3) as u64);
-                drop(self.pool.sweep(self.now));
-                assert!(self.pool.next_expiry().is_none_or(|next| next > self.now));
+                drop(self.pool.look(self.now));
+                assert!(self.pool.next_look().is_none_or(|next| next > self.now));
             }
         }
     }

@@ -28,6 +28,36 @@ const C: TestKey = (3, 0);
 struct Conn {
     name: u32,
     id: Option<IdleId>,
+    watched: bool,
+}
+
+impl Pooled for Conn {
+    type Socket = u32;
+    type Rest = &'static str;
+
+    fn socket(&self) -> u32 {
+        self.name
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watched
+    }
+}
+
+/// For connections of which nothing is asked but to be kept.
+macro_rules! pooled {
+    ($type:ty) => {
+        impl Pooled for $type {
+            type Socket = ();
+            type Rest = ();
+
+            fn socket(&self) {}
+
+            fn is_watched(&self) -> bool {
+                true
+            }
+        }
+    };
 }
 
 type TestPool = Arc<Pool<TestKey, Conn>>;
@@ -37,14 +67,18 @@ fn pool(total: usize, per_host: usize) -> TestPool {
 }
 
 fn conn(name: u32) -> Conn {
-    Conn { name, id: None }
+    Conn {
+        name,
+        id: None,
+        watched: true,
+    }
 }
 
 fn secs(base: Instant, secs: u64) -> Instant {
     base + Duration::from_secs(secs)
 }
 
-impl<C> Checkout<TestKey, C> {
+impl<C: Pooled> Checkout<TestKey, C> {
     fn taken(self) -> Lent<TestKey, C> {
         match self {
             Self::Taken(lent) => lent,
@@ -67,7 +101,7 @@ impl<C> Checkout<TestKey, C> {
     }
 }
 
-impl<C> Claim<TestKey, C> {
+impl<C: Pooled> Claim<TestKey, C> {
     fn taken(self) -> Lent<TestKey, C> {
         match self {
             Self::Taken(lent) => lent,
@@ -178,15 +212,15 @@ fn an_expired_connection_is_not_handed_out() {
     let now = Instant::now();
     let pool = pool(0, 0);
     let [one, two, three] = [1, 2, 3].map(|n| checkout(&pool, A, now).dial().adopt(conn(n)));
-    assert_eq!(pool.next_expiry(), None);
+    assert_eq!(pool.next_look(), None);
     one.put(|_, _| (), secs(now, 20));
     two.put(|_, _| (), secs(now, 10));
     three.put(|_, _| (), secs(now, 5));
-    assert_eq!(pool.next_expiry(), Some(secs(now, 5)));
+    assert_eq!(pool.next_look(), Some(secs(now, 5)));
     assert_eq!(checkout(&pool, A, secs(now, 10)).taken().name, 1);
     assert_eq!(counts(&pool), (0, 2, 0), "the other two wait for the sweep");
-    assert_eq!(pool.sweep(secs(now, 10)).len(), 2);
-    assert_eq!(pool.next_expiry(), None);
+    assert_eq!(pool.look(secs(now, 10)).expired.len(), 2);
+    assert_eq!(pool.next_look(), None);
 }
 
 #[test]
@@ -200,13 +234,13 @@ fn the_sweep_takes_out_what_is_due() {
     for (lent, expires) in lent {
         lent.put(|_, _| (), expires);
     }
-    assert!(pool.sweep(secs(now, 4)).is_empty());
+    assert!(pool.look(secs(now, 4)).expired.is_empty());
     let names = |conns: Vec<Conn>| conns.iter().map(|conn| conn.name).collect::<Vec<_>>();
-    assert_eq!(names(pool.sweep(secs(now, 10))), [1, 2]);
-    assert_eq!(pool.next_expiry(), Some(secs(now, 15)));
+    assert_eq!(names(pool.look(secs(now, 10)).expired), [1, 2]);
+    assert_eq!(pool.next_look(), Some(secs(now, 15)));
     assert_eq!(names(pool.drain_idle()), [3]);
     assert_eq!(counts(&pool), (0, 0, 0));
-    assert_eq!(pool.next_expiry(), None);
+    assert_eq!(pool.next_look(), None);
 }
 
 /// A slot that comes free tells no time; the latest time told decides.
@@ -221,7 +255,7 @@ fn a_waiter_is_not_granted_what_has_expired() {
     drop(b);
     let permit = ticket.claim().dial();
     assert_eq!(counts(&pool), (1, 1, 0));
-    assert_eq!(pool.sweep(secs(now, 6)).len(), 1);
+    assert_eq!(pool.look(secs(now, 6)).expired.len(), 1);
     drop(permit);
 }
 
@@ -301,7 +335,7 @@ fn an_abandoned_grant_goes_to_the_next() {
     lent.put(|id, _| noted = Some(id), secs(now, 15));
     drop(ticket);
     assert_eq!(counts(&pool), (0, 1, 0));
-    assert_eq!(pool.next_expiry(), Some(secs(now, 15)));
+    assert_eq!(pool.next_look(), Some(secs(now, 15)));
     assert!(pool.take_idle(&A, noted.unwrap()).is_some());
 }
 
@@ -389,7 +423,7 @@ fn a_closed_pool_gives_and_keeps_nothing() {
     let waiting = pool.checkout(&A, now, || waker).queued();
     let dropped = checkout(&pool, B, now).queued();
     one.put(|_, _| (), secs(now, 15));
-    let closed = pool.close();
+    let closed = pool.close().conns;
     assert_eq!(closed.len(), 1);
     assert_eq!(count.woken(), 1);
     assert_eq!(counts(&pool), (1, 0, 0));
@@ -399,7 +433,7 @@ fn a_closed_pool_gives_and_keeps_nothing() {
     assert!(matches!(checkout(&pool, A, now), Checkout::Closed));
     two.put(|_, _| unreachable!("not kept"), secs(now, 15));
     assert_eq!(counts(&pool), (0, 0, 0));
-    assert!(pool.close().is_empty());
+    assert!(pool.close().conns.is_empty());
     assert!(lock(&pool.ledger).is_clean());
 }
 
@@ -408,6 +442,7 @@ fn a_closed_pool_gives_and_keeps_nothing() {
 #[test]
 fn a_connection_is_dropped_before_its_slot_is_free() {
     struct Spy(Arc<Pool<TestKey, Self>>, Arc<AtomicUsize>);
+    pooled!(Spy);
     impl Drop for Spy {
         fn drop(&mut self) {
             self.1.store(self.0.stats().in_use, Ordering::SeqCst);
@@ -431,10 +466,10 @@ fn a_connection_is_dropped_before_its_slot_is_free() {
         .checkout(&A, secs(now, 2), || Waker::noop().clone())
         .dial();
     drop(permit);
-    drop(pool.sweep(secs(now, 2)));
+    drop(pool.look(secs(now, 2)));
     // One that comes home to a closed pool.
     let lent = dial();
-    assert!(pool.close().is_empty());
+    assert!(pool.close().conns.is_empty());
     in_use.store(9, Ordering::SeqCst);
     lent.put(|_, _| (), secs(now, 9));
     assert_eq!(in_use.load(Ordering::SeqCst), 1);
@@ -445,6 +480,7 @@ fn a_connection_is_dropped_before_its_slot_is_free() {
 #[test]
 fn panics_of_others_lose_no_slot() {
     struct Bomb;
+    pooled!(Bomb);
     impl Drop for Bomb {
         fn drop(&mut self) {
             panic!("a hostile connection");
@@ -469,7 +505,7 @@ fn panics_of_others_lose_no_slot() {
     assert_eq!(pool.stats().waiting, 0);
     // An expired connection that panics when it goes.
     lent.put(|_, _| (), secs(now, 1));
-    let met = AssertUnwindSafe(|| drop(pool.sweep(secs(now, 2))));
+    let met = AssertUnwindSafe(|| drop(pool.look(secs(now, 2))));
     assert!(panic::catch_unwind(met).is_err());
     assert_eq!(pool.stats().in_use, 0);
     assert!(lock(&pool.ledger).is_clean());

@@ -10,7 +10,6 @@
 //! sockets are closed.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ use crate::conn::{Conn, connect_error};
 use crate::dns::{self, DnsFault, Found, IpFamily, Lookup, LookupId, Query};
 use crate::error::{Error, Kind, Phase, Timeout};
 use crate::job::{Exchange, ExchangeId, PoolKey, Progress};
-use crate::net::{Net, Token};
+use crate::net::{self, Net, Token};
 use crate::pool::Permit;
 
 /// How long IPv4 waits for IPv6 addresses that are still being looked up
@@ -287,7 +286,7 @@ impl<N: Net> Engine<N> {
         deadline: Option<Instant>,
     ) -> Result<Token, Error> {
         let mut connected = self.net.connect(peer);
-        if connected.as_ref().is_err_and(is_out_of_descriptors) {
+        if connected.as_ref().is_err_and(net::is_out_of_descriptors) {
             // Idle connections hold no slot, but they hold descriptors.
             self.close_idle();
             connected = self.net.connect(peer);
@@ -305,7 +304,7 @@ impl<N: Net> Engine<N> {
         let Some(Socket::Attempt { link, .. }) = self.sockets.get_mut(token) else {
             return Err(Error::internal("a socket was lost"));
         };
-        match self.net.register(link.stream(), token) {
+        match self.net.register(link.stream_mut(), token) {
             Ok(()) => Ok(token),
             Err(error) => {
                 self.sockets.remove(token);
@@ -393,8 +392,9 @@ impl<N: Net> Engine<N> {
             expires: self.now,
         };
         if let Some(Socket::Attempt { link, .. }) = self.sockets.replace(token, idle) {
-            let lent = dial.permit.adopt(Box::new(Conn::new(link, token)));
-            self.assign(id, exchange, lent);
+            let conn = Conn::new(link, Some(token));
+            let lent = dial.permit.adopt(Box::new(conn));
+            self.assign(id, exchange, token, lent);
         }
     }
 
@@ -427,13 +427,7 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn running(&mut self, id: ExchangeId) -> Option<&mut Running<N>> {
+    pub(super) fn running(&mut self, id: ExchangeId) -> Option<&mut Running<N>> {
         self.exchanges.get_mut(&id).map(|entry| &mut entry.running)
     }
-}
-
-/// EMFILE and ENFILE, for which std has no kind; the numbers are the same on
-/// every Unix.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -16,21 +16,15 @@ use super::exchange::Entry;
 use super::socket::Socket;
 use super::table::Table;
 use super::timer::{Owner, Timers};
-use crate::conn::Conn;
+use crate::delivery::{self, ConnPool, PooledConn};
 use crate::dns::{Cache, IpFamily, LookupId, Query};
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
-use crate::job::{Command, Control, ExchangeId, PoolKey};
+use crate::job::{Command, Control, ExchangeId};
 use crate::net::{Net, Ready, Token};
-use crate::pool::Pool;
 use crate::sync::Arc;
 
-/// A connection as the pool keeps it: boxed, since it changes hands several
-/// times an exchange.
-pub(crate) type Pooled<N> = Box<Conn<<N as Net>::Stream>>;
-
-/// The ledger of this engine's connections.
-pub(crate) type ConnPool<N> = Pool<PoolKey, Pooled<N>>;
+pub(super) type Pooled<N> = PooledConn<<N as Net>::Stream>;
 
 /// Waits that fail one after the other before the loop gives up.
 const POLL_FAILURES: u32 = 8;
@@ -65,7 +59,7 @@ const DNS_CAPACITY: usize = 1000;
 pub(crate) struct Engine<N: Net> {
     pub(super) net: N,
     pub(super) mailbox: Arc<Mailbox<Command>>,
-    pub(super) pool: Arc<ConnPool<N>>,
+    pub(super) pool: Arc<ConnPool<N::Stream>>,
     pub(super) config: Config,
     pub(super) lookups: Box<dyn Lookups>,
     pub(super) names: Cache<ExchangeId>,
@@ -125,7 +119,7 @@ impl<N: Net> Engine<N> {
     pub(crate) fn new(
         net: N,
         mailbox: Arc<Mailbox<Command>>,
-        pool: Arc<ConnPool<N>>,
+        pool: Arc<ConnPool<N::Stream>>,
         lookups: Box<dyn Lookups>,
         config: Config,
     ) -> Self {
@@ -178,7 +172,7 @@ impl<N: Net> Engine<N> {
         let timeout = if !self.unfinished.is_empty() || !self.mailbox.doze() {
             Some(Duration::ZERO)
         } else {
-            [self.timers.earliest(), self.pool.next_expiry()]
+            [self.timers.earliest(), self.pool.next_look()]
                 .into_iter()
                 .flatten()
                 .min()
@@ -188,7 +182,7 @@ impl<N: Net> Engine<N> {
         let polled = self.net.poll(timeout, &mut events);
         self.now = self.net.now();
         // First, so that no checkout and no grant meets one that has expired.
-        self.close_expired();
+        self.look();
         match polled {
             Ok(()) => self.poll_failures = 0,
             Err(error) => {
@@ -215,6 +209,9 @@ impl<N: Net> Engine<N> {
             Command::Wake(id) => self.wake(id),
             Command::Cancel(id, how) => self.cancel(id, how),
             Command::Resolved(id, lookup) => self.resolved(id, lookup),
+            Command::Unwatched(token) => self.unwatched(Token(token)),
+            // It is looked after every wait, and this has ended one.
+            Command::Look => {}
             Command::Control(Control::ClearDns(name)) => {
                 let name = name.as_ref().map(|(host, port)| (host.as_str(), *port));
                 self.names.clear(name);
@@ -236,18 +233,9 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    /// Idle connections whose time is over (SPEC C1).
-    fn close_expired(&mut self) {
-        if self.pool.next_expiry().is_some_and(|at| at <= self.now) {
-            for mut conn in self.pool.sweep(self.now) {
-                self.close_conn(&mut conn);
-            }
-        }
-    }
-
     /// Ends everything: nothing in flight is left without an answer.
     fn shut_down(&mut self, error: &Error) {
-        for mut conn in self.pool.close() {
+        for mut conn in delivery::end(self.pool.close(), error) {
             self.close_conn(&mut conn);
         }
         let ids: Vec<_> = self.exchanges.keys().copied().collect();

@@ -5,28 +5,26 @@
 //!              └── an idle connection ──────────▲ └─ short body ─────▲
 //! ```
 //!
-//! Whatever happens, its [`Advance`] is called once a hop
+//! Whatever happens, its [`Advance`](crate::job::Advance) is called once a hop
 //! with the outcome, and its pipe is ended with a reason.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use super::delivery::{Inbox, Outlet};
 use super::dial::Dial;
 use super::engine::{Engine, Pooled};
 use super::socket::Socket;
 use super::timer::Owner;
 use crate::conn::{ConnFault, Pumped};
+use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{
-    Advance, Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Failure, Next, PoolKey,
-    Progress, Reply,
+    Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply,
 };
-use crate::net::{Net, Token};
-use crate::pool::{Checkout, Claim, Lent, Permit, Ticket};
+use crate::net::{Net, Stream, Token};
+use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
 
 pub(super) struct Entry<N: Net> {
     pub(super) running: Running<N>,
@@ -53,11 +51,7 @@ pub(super) enum Running<N: Net> {
         inbox: Inbox,
     },
     /// The head is delivered, the body goes through a pipe.
-    Streaming {
-        token: Token,
-        limits: ExchangeLimits,
-        outlet: Outlet,
-    },
+    Streaming { token: Token, outlet: Outlet },
 }
 
 /// T2, as a point in time.
@@ -95,7 +89,12 @@ impl<N: Net> Engine<N> {
         match self.pool.checkout(&exchange.key, self.now, nudge) {
             Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
             Checkout::Dial(permit) => self.dial(id, exchange, connect, permit),
-            Checkout::Queued(ticket) => self.wait_for_slot(id, exchange, connect, ticket),
+            Checkout::Queued(ticket) => {
+                self.wait_for_slot(id, exchange, connect, ticket);
+                // What lies parked may end in the bytes that have come, and
+                // then its slot is free.
+                self.take_over_parked();
+            }
             Checkout::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
         }
     }
@@ -124,11 +123,15 @@ impl<N: Net> Engine<N> {
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
         if !exchange.fresh && lent.probe() {
-            return self.assign(id, exchange, lent);
+            return match self.watch(&mut lent) {
+                Ok(token) => self.assign(id, exchange, token, lent),
+                Err(error) => {
+                    lent.discard();
+                    self.fail(id, exchange, error, Progress::Unconnected);
+                }
+            };
         }
-        lent.hang_up();
-        self.sockets.remove(lent.token());
-        self.net.deregister(lent.link().stream());
+        self.close_conn(&mut lent);
         let permit: Permit<_, _> = lent.into_permit();
         self.dial(id, exchange, connect, permit);
     }
@@ -138,11 +141,11 @@ impl<N: Net> Engine<N> {
         &mut self,
         id: ExchangeId,
         mut exchange: Box<Exchange>,
+        token: Token,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
         let upload = std::mem::take(&mut exchange.upload);
         lent.assign(&exchange.head, upload, &exchange.limits, self.now);
-        let token = lent.token();
         self.sockets
             .replace(token, Socket::Busy { exchange: id, lent });
         let inbox = Inbox::new(exchange.limits.pipe.high);
@@ -202,8 +205,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         let (peer, reused) = self.connection_facts(token);
-        let limits = exchange.limits;
-        let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
+        let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
             return;
         };
         let keep_alive = outlet.keep_alive;
@@ -217,12 +219,7 @@ impl<N: Net> Engine<N> {
             // Refused by the call, or taken by nobody: its body is unwanted.
             Next::Deliver if outlet.is_abandoned() => self.drain(token, keep_alive),
             Next::Deliver => {
-                let streaming = Running::Streaming {
-                    token,
-                    limits,
-                    outlet,
-                };
-                self.set(id, streaming);
+                self.set(id, Running::Streaming { token, outlet });
             }
             Next::Again(next) => {
                 self.drain(token, keep_alive);
@@ -281,7 +278,7 @@ impl<N: Net> Engine<N> {
                     (false, true) => Phase::Head,
                     (false, false) => Phase::Send,
                 };
-                let error = fault.into_error(phase, &limits).with_peer(Some(peer));
+                let error = fault.into_error(phase).with_peer(Some(peer));
                 let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
                     return self.fail(id, exchange, error, progress);
                 };
@@ -296,8 +293,8 @@ impl<N: Net> Engine<N> {
                     self.start(id, next);
                 }
             }
-            Some(Running::Streaming { outlet, limits, .. }) => {
-                let error = fault.into_error(Phase::Body, &limits);
+            Some(Running::Streaming { outlet, .. }) => {
+                let error = fault.into_error(Phase::Body);
                 outlet.fail(error.with_peer(Some(peer)));
             }
             _ => {}
@@ -328,6 +325,8 @@ impl<N: Net> Engine<N> {
                 let token = *token;
                 return self.drive(token);
             }
+            // A caller drives it, or has parked it and wants no more of that.
+            None => return self.take_over(id),
             _ => return,
         }
         let Some(Running::Waiting {
@@ -347,6 +346,13 @@ impl<N: Net> Engine<N> {
     }
 
     pub(super) fn cancel(&mut self, id: ExchangeId, how: Cancel) {
+        if !self.exchanges.contains_key(&id) {
+            match self.pool.revoke(id.lease()) {
+                Revocation::Unknown => return,
+                Revocation::Lent(socket) => return N::Stream::shut(&socket),
+                Revocation::Parked(lent, outlet) => self.adopt(id, lent, outlet),
+            }
+        }
         if how == Cancel::Drain
             && let Some(Entry {
                 running: Running::Streaming { .. },
@@ -482,15 +488,6 @@ impl<N: Net> Engine<N> {
             _ => (None, false),
         }
     }
-}
-
-/// Tells the call. Its code is ours, but a panic in it must not take the
-/// thread and everybody's requests along; dropping it answers its caller.
-fn advance(call: Box<dyn Advance>, outcome: Result<Reply, Failure>) -> Next {
-    catch_unwind(AssertUnwindSafe(|| call.advance(outcome))).unwrap_or_else(|_| {
-        log::error!("a request's own state machine panicked; that request fails");
-        Next::Deliver
-    })
 }
 
 fn total_error(limits: &ExchangeLimits, phase: Phase) -> Error {

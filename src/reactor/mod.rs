@@ -1,7 +1,6 @@
 //! The reactor: one thread that owns sockets, timers, names and TLS state of a
 //! connector, and runs the [`engine`] over the real network.
 
-mod delivery;
 mod dial;
 mod engine;
 mod exchange;
@@ -16,17 +15,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 pub(crate) use engine::Config;
-use engine::{ConnPool, Engine, Lookups, Turn};
+use engine::{Engine, Lookups, Turn};
 
+use crate::delivery::{self, ConnPool};
 use crate::dns::{Answer, LookupId, Query, Workers};
+use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::park;
 use crate::job::{Command, Control};
-use crate::net::mio::MioNet;
+use crate::net::mio::{MioNet, MioStream, Unwatcher};
 use crate::sync::Arc;
 
 /// The ledger of a connector on the real network.
-pub(crate) type Ledger = ConnPool<MioNet>;
+pub(crate) type Ledger = ConnPool<MioStream>;
 
 /// A running reactor thread. Dropping it asks the thread to end and does not
 /// wait for it.
@@ -37,7 +38,8 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    /// Starts the thread.
+    /// Starts the thread. With it comes what takes a connection out of its
+    /// sight.
     ///
     /// # Errors
     /// No descriptor or no thread to be had.
@@ -45,17 +47,19 @@ impl Reactor {
         config: Config,
         pool: Arc<Ledger>,
         workers: Arc<Workers>,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, Unwatcher)> {
         let (net, alarm) = MioNet::new()?;
+        let unwatcher = net.unwatcher()?;
         let mailbox = Arc::new(Mailbox::new(Box::new(alarm)));
         let inside = mailbox.clone();
         let thread = thread::Builder::new()
             .name("miohttp".into())
             .spawn(move || run(net, inside, pool, workers, config))?;
-        Ok(Self {
+        let reactor = Self {
             mailbox,
             thread: Some(thread),
-        })
+        };
+        Ok((reactor, unwatcher))
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox<Command>> {
@@ -102,8 +106,14 @@ fn run(
         log::error!("the reactor panicked; every request in flight fails");
     }
     // Dropped commands and guards answer whoever waits on them.
-    drop(pool.close());
+    close_pool(&pool, &Error::internal("the reactor has ended"));
     drop(mailbox.close());
+}
+
+/// Closes a pool that has no reactor, or none any more. Whoever drives one of
+/// its connections gives up.
+pub(crate) fn close_pool(pool: &Ledger, error: &Error) {
+    drop(delivery::end(pool.close(), error));
 }
 
 /// Lookups on worker threads; their answers come back by mail.

@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Pooled};
+use super::exchange::Running;
 use super::timer::Owner;
 use crate::conn::link::Link;
 use crate::conn::{Pumped, Sink};
+use crate::delivery::{self, Outlet};
+use crate::error::Error;
 use crate::job::{ExchangeId, PoolKey};
 use crate::net::{Net, Ready, Token};
 use crate::pool::{IdleId, Lent};
@@ -16,9 +19,6 @@ const DRAIN_BYTES: u64 = 64 * 1024;
 
 /// And for how long.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-
-/// A year: "for ever" is a setting too, and more a clock need not hold.
-const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(super) enum Socket<N: Net> {
     /// On its way to an open connection.
@@ -54,11 +54,11 @@ impl<N: Net> Socket<N> {
         match self {
             Self::Attempt { mut link, .. } => {
                 link.abort();
-                net.deregister(link.stream());
+                net.deregister(link.stream_mut());
             }
             Self::Busy { mut lent, .. } | Self::Draining { mut lent, .. } => {
                 lent.hang_up();
-                net.deregister(lent.link().stream());
+                net.deregister(lent.link().stream_mut());
                 lent.discard();
             }
             Self::Idle { .. } => {}
@@ -90,9 +90,9 @@ impl<N: Net> Engine<N> {
     pub(super) fn socket_ready(&mut self, ready: Ready) {
         match self.sockets.get_mut(ready.token) {
             None | Some(Socket::Idle { .. }) => {}
-            Some(Socket::Attempt { link, .. }) => link.ready(ready),
+            Some(Socket::Attempt { link, .. }) => link.ready(ready.state),
             Some(Socket::Busy { lent, .. } | Socket::Draining { lent, .. }) => {
-                lent.link().ready(ready);
+                lent.link().ready(ready.state);
             }
         }
         // Its turn comes anyway.
@@ -140,7 +140,7 @@ impl<N: Net> Engine<N> {
             self.put(token, lent, expires);
         } else {
             self.sockets.remove(token);
-            self.net.deregister(lent.link().stream());
+            self.net.deregister(lent.link().stream_mut());
             lent.discard();
         }
     }
@@ -156,10 +156,7 @@ impl<N: Net> Engine<N> {
         if self.config.force_close || !lent.rest() {
             return self.close_socket(token);
         }
-        let life = keep_alive.map_or(self.config.keepalive, |hint| {
-            hint.min(self.config.keepalive)
-        });
-        let expires = self.now + life.min(LONGEST_LIFE);
+        let expires = self.now + delivery::life(self.config.keepalive, keep_alive);
         let Some(lent) = self.lift(token, expires) else {
             return;
         };
@@ -259,8 +256,117 @@ impl<N: Net> Engine<N> {
 
     /// Before a connection the pool has let go is dropped.
     pub(super) fn close_conn(&mut self, conn: &mut Pooled<N>) {
-        self.sockets.remove(conn.token());
         conn.hang_up();
-        self.net.deregister(conn.link().stream());
+        if let Some(token) = conn.token() {
+            self.sockets.remove(token);
+            self.net.deregister(conn.link().stream_mut());
+        }
+    }
+
+    /// Sees to it that the poller tells of this connection: one that comes from
+    /// a caller it does not know.
+    pub(super) fn watch(&mut self, lent: &mut Lent<PoolKey, Pooled<N>>) -> Result<Token, Error> {
+        if let Some(token) = lent.token() {
+            return Ok(token);
+        }
+        let token = self.sockets.insert(Socket::Idle {
+            key: lent.key().clone(),
+            id: None,
+            expires: self.now,
+        });
+        match self.net.register(lent.link().stream_mut(), token) {
+            Ok(()) => {
+                lent.set_token(Some(token));
+                Ok(token)
+            }
+            Err(error) => {
+                self.sockets.remove(token);
+                Err(Error::internal("cannot watch a socket").with_source(error))
+            }
+        }
+    }
+
+    /// The steward's round: closes what has been idle for too long, goes on
+    /// with what was left lying, and watches what nobody has touched lately.
+    pub(super) fn look(&mut self) {
+        if self.pool.next_look().is_none_or(|at| at > self.now) {
+            return;
+        }
+        let look = self.pool.look(self.now);
+        for mut conn in look.expired {
+            self.close_conn(&mut conn);
+        }
+        for (id, lent, outlet) in look.stale {
+            self.go_on(ExchangeId::from(id), lent, outlet);
+        }
+        for idle in look.unwatched {
+            let socket = Socket::Idle {
+                key: idle.key.clone(),
+                id: Some(idle.id),
+                expires: idle.expires,
+            };
+            let token = self.sockets.insert(socket);
+            let watched = self.net.watch(&idle.socket, token).is_ok();
+            // Somebody may have taken it meanwhile; it is theirs then.
+            let noted = watched
+                && self
+                    .pool
+                    .with_idle(&idle.key, idle.id, |conn| conn.set_token(Some(token)));
+            if !noted {
+                if watched {
+                    self.net.unwatch(&idle.socket);
+                }
+                self.sockets.remove(token);
+            }
+        }
+    }
+
+    /// A caller has taken this connection out of the poller's sight.
+    pub(super) fn unwatched(&mut self, token: Token) {
+        if let Some(Socket::Idle { .. }) = self.sockets.get_mut(token) {
+            self.sockets.remove(token);
+        }
+    }
+
+    /// Goes on with a response that a caller has parked, if it has.
+    pub(super) fn take_over(&mut self, id: ExchangeId) {
+        if let Some((lent, outlet)) = self.pool.unpark(id.lease()) {
+            self.go_on(id, lent, outlet);
+        }
+    }
+
+    pub(super) fn take_over_parked(&mut self) {
+        for (id, lent, outlet) in self.pool.unpark_all() {
+            self.go_on(ExchangeId::from(id), lent, outlet);
+        }
+    }
+
+    fn go_on(&mut self, id: ExchangeId, lent: Lent<PoolKey, Pooled<N>>, outlet: Outlet) {
+        self.adopt(id, lent, outlet);
+        if let Some(Running::Streaming { token, .. }) = self.running(id) {
+            let token = *token;
+            self.drive(token);
+        }
+    }
+
+    /// What a caller had parked is this engine's from here on.
+    pub(super) fn adopt(
+        &mut self,
+        id: ExchangeId,
+        mut lent: Lent<PoolKey, Pooled<N>>,
+        outlet: Outlet,
+    ) {
+        match self.watch(&mut lent) {
+            Ok(token) => {
+                let busy = Socket::Busy { exchange: id, lent };
+                self.sockets.replace(token, busy);
+                self.set(id, Running::Streaming { token, outlet });
+            }
+            Err(error) => {
+                lent.hang_up();
+                lent.discard();
+                outlet.fail(error);
+            }
+        }
     }
 }

@@ -308,11 +308,6 @@ impl Machine {
         matches!(self.receiving, Receiving::Body(Decoder::UntilClose))
     }
 
-    /// The head is complete and the body is not.
-    pub(crate) fn is_reading_body(&self) -> bool {
-        matches!(self.receiving, Receiving::Body(_))
-    }
-
     /// Between exchanges.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.receiving, Receiving::Idle)

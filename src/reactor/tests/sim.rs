@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::engine::{Config, ConnPool, Engine, Lookups, Turn};
+use super::super::engine::{Config, Engine, Lookups, Turn};
 use super::audit::audit;
 pub(super) use super::request::{Ask, Probe, get, post};
+use crate::delivery::ConnPool;
 use crate::dns::{DnsFault, IpFamily, Lookup, LookupId, Query};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{Cancel, Command, Control};
-use crate::net::sim::{Peer, SimNet, World};
+use crate::net::sim::{Peer, SimNet, SimStream, World};
 use crate::pool::{Limits, Pool};
 use crate::sync::{Arc, Mutex, lock};
 
@@ -80,7 +81,7 @@ pub(super) struct Sim {
     pub(super) world: World,
     pub(super) engine: Engine<SimNet>,
     pub(super) mailbox: Arc<Mailbox<Command>>,
-    pub(super) pool: Arc<ConnPool<SimNet>>,
+    pub(super) pool: Arc<ConnPool<SimStream>>,
     pub(super) names: Names,
     pub(super) stopped: bool,
 }

@@ -1,0 +1,151 @@
+//! Where a response goes until its head is handed out. One whose body ends in
+//! the bytes that came with its head never needs a pipe.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Outlet, keep_alive};
+use crate::conn::Sink;
+use crate::handoff::pipe::{Budget, Credit, pipe};
+use crate::head::{Fields, ResponseHead};
+use crate::job::{BodyEnd, ReplyBody};
+use crate::proto::Event;
+
+/// Pieces below this are joined once there are several: an allocation and an
+/// entry each cost far more than the bytes of a peer that sends them singly.
+const SMALL: usize = 512;
+const SEVERAL: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    head: Option<ResponseHead>,
+    early: Vec<Bytes>,
+    /// Small pieces behind `early`, joined.
+    tail: BytesMut,
+    held: usize,
+    /// Above this, reading waits until the head is handed out.
+    high: usize,
+    trailers: Fields,
+}
+
+impl Inbox {
+    pub(crate) fn new(high: usize) -> Self {
+        Self {
+            head: None,
+            early: Vec::new(),
+            tail: BytesMut::new(),
+            held: 0,
+            high,
+            trailers: Fields::default(),
+        }
+    }
+
+    pub(crate) fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        self.head.as_ref().and_then(keep_alive)
+    }
+
+    /// A complete response; `None` without a head.
+    pub(crate) fn into_whole(mut self) -> Option<(ResponseHead, ReplyBody)> {
+        self.close_tail();
+        let body = match self.early.len() {
+            0 => Bytes::new(),
+            1 => self.early.swap_remove(0),
+            _ => {
+                let mut all = BytesMut::with_capacity(self.held);
+                for piece in &self.early {
+                    all.extend_from_slice(piece);
+                }
+                all.freeze()
+            }
+        };
+        Some((self.head?, ReplyBody::Whole(body, self.trailers)))
+    }
+
+    /// A response whose body goes on.
+    pub(crate) fn into_stream(
+        mut self,
+        budget: Budget,
+    ) -> Option<(ResponseHead, ReplyBody, Outlet)> {
+        self.close_tail();
+        let head = self.head?;
+        let (mut writer, reader) = pipe::<BodyEnd>(budget);
+        let mut has_room = true;
+        for piece in self.early {
+            has_room = writer.push(piece) != Credit::Full;
+        }
+        let outlet = Outlet::new(writer, has_room, self.trailers, keep_alive(&head));
+        Some((head, ReplyBody::Stream(reader), outlet))
+    }
+}
+
+impl Inbox {
+    fn push(&mut self, data: Bytes) {
+        self.held += data.len();
+        if data.len() < SMALL && self.early.len() >= SEVERAL {
+            self.tail.extend_from_slice(&data);
+        } else {
+            self.close_tail();
+            self.early.push(data);
+        }
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.early.push(self.tail.split().freeze());
+        }
+    }
+}
+
+impl Sink for Inbox {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Head(head) => self.head = Some(head),
+            Event::Data(data) => self.push(data),
+            Event::Trailers(trailers) => self.trailers = trailers,
+            Event::Informational(_) | Event::End | Event::Upgrade => {}
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.held <= self.high
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use http::{StatusCode, Version};
+
+    use super::*;
+
+    #[test]
+    fn many_small_pieces_are_few_entries_and_the_same_bytes() {
+        let mut inbox = Inbox::new(1 << 20);
+        let mut want = Vec::new();
+        for n in 0..10_000_usize {
+            let piece = vec![n as u8; if n % 1000 == 999 { SMALL } else { 1 }];
+            want.extend_from_slice(&piece);
+            inbox.event(Event::Data(piece.into()));
+        }
+        assert!(
+            inbox.early.len() <= SEVERAL + 2 * 10,
+            "{}",
+            inbox.early.len()
+        );
+        inbox.head = Some(ResponseHead::new(
+            Version::HTTP_11,
+            StatusCode::OK,
+            Bytes::new(),
+            (0, 0),
+            Box::new([]),
+        ));
+        match inbox.into_whole() {
+            Some((_, ReplyBody::Whole(body, _))) => assert_eq!(body, want),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the drivers of connections share, the reactor and a blocked caller:
+//! where a response goes as it arrives, into an [`Inbox`] until its head is
+//! handed out, then through an [`Outlet`]; and how the call is told.
+
+mod inbox;
+mod outlet;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+pub(crate) use inbox::Inbox;
+pub(crate) use outlet::{Outlet, Sip};
+
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::head::ResponseHead;
+use crate::job::{Advance, Failure, Next, PoolKey, Reply};
+use crate::net::Stream;
+use crate::pool::{Pool, Pooled, Remains};
+
+/// A connection as the pool keeps it: boxed, since it changes hands several
+/// times an exchange.
+pub(crate) type PooledConn<S> = Box<Conn<S>>;
+
+/// The ledger of connections over this kind of socket.
+pub(crate) type ConnPool<S> = Pool<PoolKey, PooledConn<S>>;
+
+impl<S: Stream> Pooled for PooledConn<S> {
+    type Socket = S::Shared;
+    type Rest = Outlet;
+
+    fn socket(&self) -> S::Shared {
+        self.stream().share()
+    }
+
+    fn is_watched(&self) -> bool {
+        self.token().is_some()
+    }
+}
+
+/// Tells the call. Its code is ours, but a panic in it must not take the
+/// thread and everybody's requests along; dropping it answers its caller.
+pub(crate) fn advance(call: Box<dyn Advance>, outcome: Result<Reply, Failure>) -> Next {
+    catch_unwind(AssertUnwindSafe(|| call.advance(outcome))).unwrap_or_else(|_| {
+        log::error!("a request's own state machine panicked; that request fails");
+        Next::Deliver
+    })
+}
+
+/// Ends what was under way when a pool was closed, but for the idle
+/// connections, which are given back to be closed.
+pub(crate) fn end<S: Stream>(remains: Remains<PooledConn<S>>, error: &Error) -> Vec<PooledConn<S>> {
+    for socket in &remains.driven {
+        S::shut(socket);
+    }
+    for (mut conn, outlet) in remains.parked {
+        conn.hang_up();
+        drop(conn);
+        outlet.fail(error.clone());
+    }
+    remains.conns
+}
+
+/// A year: "for ever" is a setting too, and more a clock need not hold.
+const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long an idle connection is kept (SPEC C1, P4).
+pub(crate) fn life(keepalive: Duration, hint: Option<Duration>) -> Duration {
+    hint.map_or(keepalive, |hint| hint.min(keepalive))
+        .min(LONGEST_LIFE)
+}
+
+/// `Keep-Alive: timeout=N`: how long the server keeps an idle connection
+/// (SPEC P4), less a second for the way there.
+fn keep_alive(head: &ResponseHead) -> Option<Duration> {
+    let value = head.first("keep-alive")?;
+    let seconds = value
+        .split(|&b| b == b',')
+        .filter_map(|parameter| std::str::from_utf8(parameter).ok())
+        .filter_map(|parameter| parameter.trim().split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
+        .and_then(|(_, value)| value.trim().parse::<u32>().ok())?;
+    Some(Duration::from_secs(u64::from(seconds).saturating_sub(1)))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use bytes::Bytes;
+    use http::{StatusCode, Version};
+
+    use super::*;
+    use crate::head::FieldSpan;
+
+    fn hint(value: &str) -> Option<u64> {
+        let bytes = format!("Keep-Alive{value}");
+        let span = FieldSpan {
+            name: (0, 10),
+            value: (10, bytes.len() as u32),
+        };
+        let head = ResponseHead::new(
+            Version::HTTP_11,
+            StatusCode::OK,
+            Bytes::from(bytes),
+            (0, 0),
+            Box::new([span]),
+        );
+        keep_alive(&head).map(|d| d.as_secs())
+    }
+
+    #[test]
+    fn the_keep_alive_hint_is_read_where_it_makes_sense() {
+        assert_eq!(hint("timeout=5"), Some(4));
+        assert_eq!(hint("max=100, Timeout = 15"), Some(14));
+        assert_eq!(hint("timeout=0"), Some(0));
+        assert_eq!(hint("max=100"), None);
+        assert_eq!(hint("timeout=soon"), None);
+        assert_eq!(hint("timeout=-3"), None);
+        assert_eq!(hint(""), None);
+    }
+}

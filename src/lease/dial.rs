@@ -1,0 +1,141 @@
+//! A caller opens the connection it will use, where that is one attempt at one
+//! known address. Names, and races between addresses, are the reactor's.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{Lease, Lessee, Permit, revoked_error};
+use crate::conn::link::{Link, Stage};
+use crate::conn::{Conn, connect_error};
+use crate::dns;
+use crate::error::{Error, Phase, Timeout};
+use crate::job::{Exchange, ExchangeId};
+use crate::net::mio::MioStream;
+use crate::net::{self, Stream, poll};
+
+pub(super) enum Dialed {
+    Open(Lease),
+    Failed(Error),
+    /// The reactor has to do it.
+    Declined,
+}
+
+/// Where shutting a socket wakes who waits for it to connect.
+const INTERRUPTIBLE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// What limits a dial.
+struct Deadline {
+    at: Instant,
+    limit: Timeout,
+    length: Duration,
+}
+
+impl Lessee {
+    pub(super) fn dial(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        permit: Permit,
+        now: &mut Instant,
+    ) -> Dialed {
+        let key = &exchange.key;
+        let family = self.terms.family;
+        let literal = dns::literal(key.host()).filter(|address| family.admits(*address));
+        let Some(address) = literal.filter(|_| INTERRUPTIBLE) else {
+            return Dialed::Declined;
+        };
+        let peer = SocketAddr::new(address, key.port());
+        let stream = match MioStream::connect(peer) {
+            Ok(stream) => stream,
+            // The reactor closes idle connections then.
+            Err(error) if net::is_out_of_descriptors(&error) => return Dialed::Declined,
+            Err(error) => return Dialed::Failed(connect_error(error.into(), Stage::Connect, peer)),
+        };
+        let Some(listing) = self.pool.list(id.lease(), stream.share()) else {
+            return Dialed::Failed(Error::closed());
+        };
+        let deadline = deadline(exchange, *now);
+        let tls = key.tls().map(|client| (client, key.host()));
+        let mut link = Link::new(stream, peer, tls);
+        // On loopback it often is connected by now.
+        link.suspect();
+        let opened = establish(&mut link, peer, deadline.as_ref(), now);
+        match opened {
+            Ok(()) => {
+                let conn = Box::new(Conn::new(link, None));
+                Dialed::Open(Lease::new(listing, permit.adopt(conn)))
+            }
+            Err(error) => {
+                link.abort();
+                let revoked = listing.end();
+                drop(link);
+                drop(permit);
+                Dialed::Failed(revoked.map_or(error, revoked_error))
+            }
+        }
+    }
+}
+
+/// The nearest limit: where two fall together, the wider one is the news.
+fn deadline(exchange: &Exchange, now: Instant) -> Option<Deadline> {
+    let limits = &exchange.limits;
+    let from_now = |limit, length: Option<Duration>| {
+        let length = length?;
+        let at = now.checked_add(length)?;
+        Some(Deadline { at, limit, length })
+    };
+    let total = limits.total.map(|(at, length)| Deadline {
+        at,
+        limit: Timeout::Total,
+        length,
+    });
+    [
+        total,
+        from_now(Timeout::Connect, limits.connect),
+        from_now(Timeout::SockConnect, limits.sock_connect),
+    ]
+    .into_iter()
+    .flatten()
+    .min_by_key(|deadline| deadline.at)
+}
+
+fn establish(
+    link: &mut Link<MioStream>,
+    peer: SocketAddr,
+    deadline: Option<&Deadline>,
+    now: &mut Instant,
+) -> Result<(), Error> {
+    loop {
+        match link.establish() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(fault) => return Err(connect_error(fault, link.stage(), peer)),
+        }
+        let stage = link.stage();
+        if let Some(deadline) = deadline
+            && deadline.at <= *now
+        {
+            let phase = match stage {
+                Stage::Handshake => Phase::Tls,
+                _ => Phase::Connect,
+            };
+            let error = Error::timed_out(deadline.limit, Some(deadline.length), phase);
+            return Err(match deadline.limit {
+                Timeout::SockConnect => error.with_peer(Some(peer)),
+                _ => error,
+            });
+        }
+        let connecting = stage == Stage::Connect;
+        let write = connecting || link.has_outgoing();
+        let until = deadline.map(|deadline| deadline.at);
+        match poll::wait(link.stream(), !connecting, write, until) {
+            Ok(state) => link.ready(state),
+            Err(error) => {
+                let error: io::Error = error;
+                return Err(connect_error(error.into(), stage, peer));
+            }
+        }
+        *now = poll::now();
+    }
+}

@@ -1,0 +1,310 @@
+//! A blocked caller drives the connection it waits on.
+//!
+//! Two changes of thread are the price of a reactor, and a caller that blocks
+//! anyway need not pay it: it takes an idle connection out of the pool and runs
+//! the very same [`Conn::pump`](crate::conn::Conn::pump), with poll(2) in the
+//! place of epoll. What it does not do itself it leaves to the reactor: looking
+//! up names, races, waiting for a slot, and everything nobody is blocked on.
+//!
+//! A lease lasts for one call. A response that is complete by then brings its
+//! connection home at once; any other is parked in the ledger with the end of
+//! its pipe, and the next call takes it out again, unless the reactor has: when
+//! somebody waits for a slot, when a limit passes, when the response is dropped
+//! or read without blocking, or when it has lain for a while.
+//!
+//! Results are those of the reactor, to the letter: there is one call, one
+//! connection, one pipe, and they do not know who drives.
+
+mod dial;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::conn::{ConnFault, Pumped, Want};
+use crate::delivery::{self, ConnPool, Inbox, Outlet, PooledConn, Sip, advance};
+use crate::dns::IpFamily;
+use crate::error::{Error, Phase};
+use crate::handoff::mailbox::Mailbox;
+use crate::handoff::park;
+use crate::job::{Cancel, Command, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply};
+use crate::net::mio::{MioStream, Unwatcher};
+use crate::net::poll;
+use crate::pool::{Lending, Revoked, Tell};
+use dial::Dialed;
+
+type Lease = crate::pool::Lease<PoolKey, PooledConn<MioStream>>;
+type Permit = crate::pool::Permit<PoolKey, PooledConn<MioStream>>;
+
+/// What a caller needs to drive connections of one connector.
+#[derive(Debug)]
+pub(crate) struct Lessee {
+    pool: Arc<ConnPool<MioStream>>,
+    unwatcher: Unwatcher,
+    mailbox: Arc<Mailbox<Command>>,
+    terms: Terms,
+}
+
+/// What its connector has settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// C1.
+    pub(crate) keepalive: Duration,
+    /// C2.
+    pub(crate) force_close: bool,
+    /// C25.
+    pub(crate) family: IpFamily,
+}
+
+/// How an exchange ended for its driver.
+enum Ended {
+    Complete,
+    /// The head is there, the body is not.
+    Begun,
+    Broken(ConnFault),
+}
+
+impl Lessee {
+    /// `None` where callers cannot drive.
+    pub(crate) fn new(
+        pool: Arc<ConnPool<MioStream>>,
+        unwatcher: Unwatcher,
+        mailbox: Arc<Mailbox<Command>>,
+        terms: Terms,
+    ) -> Option<Self> {
+        Some(Self {
+            pool,
+            unwatcher,
+            mailbox,
+            terms,
+        })
+    }
+
+    /// Carries a request until its call is answered, redirects included.
+    /// Blocks. What is given back has to go to the reactor.
+    pub(crate) fn carry(
+        &self,
+        id: ExchangeId,
+        mut exchange: Box<Exchange>,
+        mut now: Instant,
+    ) -> Option<Box<Exchange>> {
+        // It would wait for itself, and the reactor says so better.
+        if park::is_forbidden() {
+            return Some(exchange);
+        }
+        loop {
+            if exchange.fresh || exchange.limits.total.is_some_and(|(at, _)| at <= now) {
+                return Some(exchange);
+            }
+            let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
+                Lending::Taken(mut lease) => {
+                    self.unwatch(&mut lease);
+                    if !lease.probe() {
+                        // Dead; there may be another.
+                        lease.hang_up();
+                        lease.discard();
+                        continue;
+                    }
+                    lease
+                }
+                Lending::Dial(permit) => match self.dial(id, &exchange, permit, &mut now) {
+                    Dialed::Open(lease) => lease,
+                    Dialed::Failed(error) => {
+                        let failure = Failure {
+                            error,
+                            progress: Progress::Unconnected,
+                        };
+                        match advance(exchange.advance, Err(failure)) {
+                            Next::Deliver => return None,
+                            Next::Again(next) => exchange = next,
+                        }
+                        continue;
+                    }
+                    Dialed::Declined => return Some(exchange),
+                },
+                Lending::Busy | Lending::Closed => return Some(exchange),
+            };
+            match self.ask(id, exchange, lease, &mut now) {
+                Next::Deliver => return None,
+                Next::Again(next) => exchange = next,
+            }
+        }
+    }
+
+    /// Sends one exchange and waits for its head.
+    fn ask(
+        &self,
+        id: ExchangeId,
+        mut exchange: Box<Exchange>,
+        mut lease: Lease,
+        now: &mut Instant,
+    ) -> Next {
+        let upload = std::mem::take(&mut exchange.upload);
+        lease.assign(&exchange.head, upload, &exchange.limits, *now);
+        let mut inbox = Inbox::new(exchange.limits.pipe.high);
+        let ended = loop {
+            match lease.pump(*now, &mut inbox) {
+                Ok(Pumped::Done) => break Ended::Complete,
+                Err(fault) => break Ended::Broken(fault),
+                Ok(_) if inbox.has_head() => break Ended::Begun,
+                Ok(Pumped::Again) => *now = poll::now(),
+                Ok(Pumped::Wants(want)) => *now = wait(&mut lease, want),
+            }
+        };
+        let (peer, reused) = (lease.peer(), lease.is_reused());
+        let reply = |(head, body)| Reply {
+            head,
+            body,
+            peer: Some(peer),
+            reused,
+        };
+        match ended {
+            Ended::Complete => {
+                self.retire(lease, inbox.keep_alive(), *now);
+                let outcome = inbox.into_whole().map(reply).ok_or_else(|| {
+                    // No machine completes a response without a head.
+                    let error = Error::internal("a response ended before it began");
+                    let progress = Progress::Begun;
+                    Failure { error, progress }
+                });
+                advance(exchange.advance, outcome)
+            }
+            Ended::Begun => {
+                let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
+                    return Next::Deliver;
+                };
+                let next = advance(exchange.advance, Ok(reply((head, body))));
+                match &next {
+                    Next::Deliver if !outlet.is_abandoned() => self.park(id, lease, outlet, *now),
+                    // Nobody wants the rest. Another name: this one goes on.
+                    _ => {
+                        let rest = ExchangeId::next();
+                        self.park(rest, lease, outlet, *now);
+                        let _ = self.mailbox.push(Command::Cancel(rest, Cancel::Drain));
+                    }
+                }
+                next
+            }
+            Ended::Broken(fault) => {
+                let (progress, sent) = (lease.progress(), lease.is_sent());
+                lease.hang_up();
+                let revoked = lease.discard();
+                let phase = match (inbox.has_head(), sent) {
+                    (true, _) => Phase::Body,
+                    (false, true) => Phase::Head,
+                    (false, false) => Phase::Send,
+                };
+                let error = failure(fault, revoked, phase).with_peer(Some(peer));
+                match inbox.into_stream(exchange.limits.pipe) {
+                    None => advance(exchange.advance, Err(Failure { error, progress })),
+                    Some((head, body, outlet)) => {
+                        outlet.fail(error);
+                        advance(exchange.advance, Ok(reply((head, body))))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on in a response that [`carry`](Self::carry) has answered, until
+    /// there is something in its pipe. Blocks. False: the reactor has it, and
+    /// fills the pipe.
+    pub(crate) fn read_on(&self, id: ExchangeId) -> bool {
+        if park::is_forbidden() {
+            return false;
+        }
+        let Some((mut lease, mut outlet)) = self.pool.resume(id.lease()) else {
+            return false;
+        };
+        let mut now = poll::now();
+        outlet.refresh();
+        loop {
+            let mut sip = Sip::new(&mut outlet);
+            let pumped = lease.pump(now, &mut sip);
+            let done = sip.is_done();
+            match pumped {
+                Ok(Pumped::Done) => {
+                    self.retire(lease, outlet.keep_alive, now);
+                    outlet.finish();
+                    return true;
+                }
+                Err(fault) => {
+                    let peer = lease.peer();
+                    lease.hang_up();
+                    let revoked = lease.discard();
+                    let error = failure(fault, revoked, Phase::Body);
+                    outlet.fail(error.with_peer(Some(peer)));
+                    return true;
+                }
+                Ok(_) if done => {
+                    self.park(id, lease, outlet, now);
+                    return true;
+                }
+                Ok(Pumped::Again) => now = poll::now(),
+                Ok(Pumped::Wants(want)) => now = wait(&mut lease, want),
+            }
+        }
+    }
+
+    /// Out of the poller's sight, or it would tell the reactor of every answer.
+    fn unwatch(&self, lease: &mut Lease) {
+        if let Some(token) = lease.token() {
+            self.unwatcher.unwatch(lease.stream());
+            lease.set_token(None);
+            self.mailbox.leave(Command::Unwatched(token.0));
+        }
+    }
+
+    /// The response is complete: keeps the connection if it can be used again.
+    fn retire(&self, mut lease: Lease, keep_alive: Option<Duration>, now: Instant) {
+        if self.terms.force_close || !lease.rest() {
+            lease.hang_up();
+            lease.discard();
+            return;
+        }
+        let expires = now + delivery::life(self.terms.keepalive, keep_alive);
+        self.tell(None, lease.put(expires, now));
+    }
+
+    /// Leaves the rest of a response for the next call.
+    fn park(&self, id: ExchangeId, lease: Lease, outlet: Outlet, now: Instant) {
+        let deadline = lease.deadline();
+        match lease.park(id.lease(), outlet, deadline, now) {
+            Ok(tell) => self.tell(Some(id), tell),
+            Err((revoked, outlet)) => outlet.fail(revoked_error(revoked)),
+        }
+    }
+
+    fn tell(&self, id: Option<ExchangeId>, tell: Tell) {
+        // A mailbox that is closed belongs to a pool that is closed, too.
+        let _ = match (tell, id) {
+            (Tell::Nothing, _) => return,
+            (Tell::TakeOver, Some(id)) => self.mailbox.push(Command::Wake(id)),
+            (Tell::TakeOver | Tell::Look, _) => self.mailbox.push(Command::Look),
+        };
+    }
+}
+
+/// Waits for what the connection wants; gives the time after it.
+fn wait(lease: &mut Lease, want: Want) -> Instant {
+    match poll::wait(lease.stream(), want.read, want.write, want.deadline) {
+        Ok(state) => lease.link().ready(state),
+        // Out of memory, perhaps: the socket itself shall say what is wrong.
+        Err(_) => lease.link().suspect(),
+    }
+    poll::now()
+}
+
+fn failure(fault: ConnFault, revoked: Option<Revoked>, phase: Phase) -> Error {
+    match revoked {
+        // The socket was shut for it; what that looked like is not the news.
+        Some(revoked) => revoked_error(revoked),
+        None => fault.into_error(phase),
+    }
+}
+
+fn revoked_error(revoked: Revoked) -> Error {
+    match revoked {
+        Revoked::Cancelled => Error::cancelled(),
+        Revoked::Closed => Error::closed(),
+    }
+}
