@@ -258,11 +258,13 @@ fn close_against_list() {
             thread::spawn(move || pool.close().driven.len())
         };
         let listed = pool.list(FIRST, Shut::default());
-        let ended = listed.map(|listing| listing.end());
         let found = closer.join().unwrap();
-        match ended {
+        match listed {
             None => assert_eq!(found, 0),
-            Some(revoked) => assert_eq!(revoked == Some(Revoked::Closed), found == 1),
+            Some(listing) => {
+                assert_eq!(found, 1);
+                assert_eq!(listing.end(), Some(Revoked::Closed));
+            }
         }
         assert_at_rest(&pool);
     });
