@@ -159,7 +159,11 @@ impl Lessee {
         };
         match ended {
             Ended::Complete => {
-                self.retire(lease, inbox.keep_alive(), *now);
+                if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {
+                    let error = revoked_error(revoked).with_peer(Some(peer));
+                    let progress = Progress::Begun;
+                    return advance(exchange.advance, Err(Failure { error, progress }));
+                }
                 let outcome = inbox.into_whole().map(reply).ok_or_else(|| {
                     // No machine completes a response without a head.
                     let error = Error::internal("a response ended before it began");
@@ -223,8 +227,10 @@ impl Lessee {
             let done = sip.is_done();
             match pumped {
                 Ok(Pumped::Done) => {
-                    self.retire(lease, outlet.keep_alive, now);
-                    outlet.finish();
+                    match self.retire(lease, outlet.keep_alive, now) {
+                        None => outlet.finish(),
+                        Some(revoked) => outlet.fail(revoked_error(revoked)),
+                    }
                     return true;
                 }
                 Err(fault) => {
@@ -255,14 +261,21 @@ impl Lessee {
     }
 
     /// The response is complete: keeps the connection if it can be used again.
-    fn retire(&self, mut lease: Lease, keep_alive: Option<Duration>, now: Instant) {
+    /// If not, says whether the lease was taken away: the end that was read may
+    /// be that of a socket that was shut, and not the body's.
+    fn retire(
+        &self,
+        mut lease: Lease,
+        keep_alive: Option<Duration>,
+        now: Instant,
+    ) -> Option<Revoked> {
         if self.terms.force_close || !lease.rest() {
             lease.hang_up();
-            lease.discard();
-            return;
+            return lease.discard();
         }
         let expires = now + delivery::life(self.terms.keepalive, keep_alive);
         self.tell(None, lease.put(expires, now));
+        None
     }
 
     /// Leaves the rest of a response for the next call.
