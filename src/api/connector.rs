@@ -476,3 +476,6 @@ impl fmt::Debug for ConnectorBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,199 @@
+//! A connector that finds itself in a child of the process that made it. Other
+//! threads may have held any lock when the process was forked, and hold it for
+//! ever in the child: here, such a thread is played.
+
+use std::sync::mpsc;
+use std::task::Waker;
+use std::thread;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use url::Url;
+
+use super::*;
+use crate::api::body::{Body, ReadLimits};
+use crate::api::pending::Pending;
+use crate::api::response::Response;
+use crate::api::send::{Reading, Send};
+use crate::api::session::Session;
+use crate::error::Kind;
+use crate::handoff::pipe::{Budget, Credit, pipe};
+use crate::handoff::slot::slot;
+use crate::head::ResponseHead;
+use crate::job::{BodyEnd, PoolKey, ReplyBody};
+use crate::pool::{LeaseId, Lending};
+
+/// Far beyond what any of this takes.
+const WATCHDOG: Duration = Duration::from_secs(20);
+
+const LIMITS: ReadLimits = ReadLimits {
+    max_decode_ratio: 0,
+    max_buffered: usize::MAX,
+};
+
+const READING: Reading = Reading {
+    auto_decompress: false,
+    error_for_status: false,
+    limits: LIMITS,
+};
+
+/// One that another process has made.
+fn foreign() -> Connector {
+    let mut connector = Connector::builder().limit(1).build();
+    let inner = Arc::get_mut(&mut connector.inner).expect("not shared yet");
+    inner.home = inner.home.wrapping_add(1);
+    connector
+}
+
+/// Runs this while another thread holds the locks of the connector and of its
+/// pool. It must not wait for either.
+fn beside_held_locks(connector: &Connector, run: impl FnOnce() + std::marker::Send + 'static) {
+    let inner = connector.inner.clone();
+    let (release, released) = mpsc::channel::<()>();
+    let (hold, held) = mpsc::channel();
+    let holder = thread::spawn(move || {
+        let state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = PoolKey::new("10.0.0.1", 80, None);
+        let now = Instant::now();
+        let Lending::Dial(permit) = inner.pool.lend(&key, now, LeaseId(1)) else {
+            panic!("an empty pool gives a permit");
+        };
+        // The waker is made under the lock of the pool.
+        let waker = || {
+            let _ = hold.send(());
+            let _ = released.recv_timeout(2 * WATCHDOG);
+            Waker::noop().clone()
+        };
+        drop(inner.pool.checkout(&key, now, waker));
+        drop(permit);
+        drop(state);
+    });
+    held.recv_timeout(WATCHDOG).expect("the locks are held");
+    let (done, ran) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    let result = ran.recv_timeout(WATCHDOG);
+    let waited = matches!(result, Err(mpsc::RecvTimeoutError::Timeout));
+    assert!(!waited, "it waits for a lock");
+    runner.join().expect("its checks hold");
+    drop(release);
+    holder.join().expect("it only holds locks");
+}
+
+#[test]
+fn requests_of_a_child_are_refused() {
+    for drives in [true, false] {
+        let mut connector = foreign();
+        let inner = Arc::get_mut(&mut connector.inner).expect("not shared yet");
+        inner.caller_drives = drives;
+        let session = Session::builder().connector(connector.clone()).build();
+        let inside = connector.clone();
+        beside_held_locks(&connector, move || {
+            let get = || session.get("http://10.0.0.1/");
+            assert_eq!(get().send().unwrap_err().kind(), Kind::Closed);
+            assert_eq!(get().start_send().wait().unwrap_err().kind(), Kind::Closed);
+            assert!(inside.is_closed());
+            assert_eq!(inside.stats(), ConnectorStats::default());
+            inside.clear_dns(None);
+            inside.close_idle();
+            inside.close();
+            session.close();
+            assert!(!format!("{inside:?}").is_empty());
+            drop((session, inside));
+        });
+        assert!(matches!(*connector.state(), State::Fresh));
+    }
+}
+
+/// What the parent's requests left in the child's hands: dropping it locks
+/// nothing, the ends of slots and pipes included, and reading it does not block.
+#[test]
+fn whatever_a_child_drops_it_leaves_alone() {
+    let connector = foreign();
+    let url: Url = "http://10.0.0.1/".parse().expect("a URL");
+    let body = |connector: &Connector| {
+        let budget = Budget { low: 10, high: 20 };
+        let (mut writer, reader) = pipe::<BodyEnd>(budget);
+        assert_eq!(writer.push(Bytes::from_static(b"some")), Credit::Open);
+        let stream = ReplyBody::Stream(reader);
+        let history = Arc::from([]);
+        let id = ExchangeId::next();
+        let body = Body::new(
+            stream,
+            LIMITS,
+            url.clone(),
+            history,
+            id,
+            connector.clone(),
+            true,
+        );
+        (writer, body)
+    };
+    let (in_response, of_response) = body(&connector);
+    let (in_reader, of_reader) = body(&connector);
+    let response = |body| {
+        let head = ResponseHead::new(
+            Version::HTTP_11,
+            StatusCode::OK,
+            Bytes::new(),
+            (0, 0),
+            Box::new([]),
+        );
+        let history = Arc::from([]);
+        Response::new(
+            head,
+            body,
+            Method::GET,
+            url.clone(),
+            history,
+            None,
+            false,
+            1,
+        )
+    };
+    let (response, reader) = (response(of_response), response(of_reader).into_reader());
+    let cancel = response.cancel_handle();
+    let (sender, receiver) = slot();
+    let id = ExchangeId::next();
+    let driver = crate::api::body::Driver::Reactor;
+    let send = Send::new(receiver, connector.clone(), id, READING, driver, false);
+    let pending: Pending<Response> = Pending::new(send);
+
+    beside_held_locks(&connector, move || {
+        cancel.cancel();
+        pending.cancel_handle().cancel();
+        drop(pending);
+        drop(response);
+        drop(reader);
+    });
+    assert_ne!(in_response.credit(), Credit::Abandoned);
+    assert_ne!(in_reader.credit(), Credit::Abandoned);
+    assert!(
+        sender.fill(Err(Error::closed())).is_ok(),
+        "its end is there"
+    );
+}
+
+/// The thread belongs to the parent: the last handle of a child ends nothing.
+#[test]
+fn the_last_handle_of_a_child_tells_nobody() {
+    let mut connector = Connector::new();
+    let mailbox = connector.mailbox().expect("a reactor");
+    let inner = Arc::get_mut(&mut connector.inner).expect("not shared");
+    inner.home = inner.home.wrapping_add(1);
+    drop(connector);
+    // Had it been told to end, it would take nothing after one of these.
+    for _ in 0..3 {
+        let pushed = mailbox.push(Command::Look);
+        assert!(pushed.is_ok(), "the thread has ended");
+        let start = Instant::now();
+        while !format!("{mailbox:?}").contains("queued: 0") {
+            assert!(start.elapsed() < WATCHDOG, "the thread takes no mail");
+            thread::yield_now();
+        }
+    }
+    let ended = mailbox.push(Command::Control(Control::Shutdown));
+    assert!(ended.is_ok());
+}
