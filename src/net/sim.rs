@@ -265,7 +265,10 @@ impl State {
 
 impl Wire {
     fn is_readable(&self) -> bool {
-        !self.to_client.is_empty() || self.finished || self.broken == Some(Broken::Reset)
+        !self.to_client.is_empty()
+            || self.finished
+            || self.shut
+            || self.broken == Some(Broken::Reset)
     }
 }
 
@@ -400,13 +403,11 @@ pub(crate) struct SimStream(World, usize);
 pub(crate) struct SimSocket(World, usize);
 
 impl SimSocket {
-    #[expect(dead_code, reason = "for the tests of leases")]
     /// What a caller does to a socket it takes for itself.
     pub(crate) fn leave_poller(&self) {
         self.0.state().unwatch(self.1);
     }
 
-    #[expect(dead_code, reason = "for the tests of leases")]
     pub(crate) fn is_shut(&self) -> bool {
         self.0.state().wires[self.1].shut
     }
@@ -420,7 +421,9 @@ impl Stream for SimStream {
     }
 
     fn shut(socket: &SimSocket) {
-        socket.0.state().wires[socket.1].shut = true;
+        let mut state = socket.0.state();
+        state.wires[socket.1].shut = true;
+        state.tell(socket.1, true, true);
     }
 
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
@@ -444,7 +447,7 @@ impl Stream for SimStream {
         }
         match wire.broken {
             Some(Broken::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
-            _ if wire.finished || into.is_empty() => Ok(0),
+            _ if wire.finished || wire.shut || into.is_empty() => Ok(0),
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -456,6 +459,7 @@ impl Stream for SimStream {
         match wire.broken {
             Some(Broken::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(Broken::Pipe) => return Err(io::ErrorKind::BrokenPipe.into()),
+            None if wire.shut => return Err(io::ErrorKind::BrokenPipe.into()),
             None => {}
         }
         let mut room = wire.window.min(wire.max_write);

@@ -184,6 +184,20 @@ impl<K, C: Pooled> Leases<K, C> {
             .min()
     }
 
+    /// How many are driven, and the keys of what is parked.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn survey(&self) -> (usize, Vec<K>)
+    where
+        K: Clone,
+    {
+        let parked = self.entries.values().filter_map(|entry| match entry {
+            Entry::Parked(parked) => Some(parked.key.clone()),
+            Entry::Lent { .. } => None,
+        });
+        let parked: Vec<_> = parked.collect();
+        (self.entries.len() - parked.len(), parked)
+    }
+
     #[cfg(all(test, not(loom)))]
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.parked == 0

@@ -62,6 +62,14 @@ macro_rules! pooled {
     };
 }
 
+impl<K: Key, C: Pooled> Pool<K, C> {
+    /// How many connections callers drive, and the keys of what is parked: for
+    /// those who go over all the books at once.
+    pub(crate) fn survey(&self) -> (usize, Vec<K>) {
+        lock(&self.ledger).leases.survey()
+    }
+}
+
 type TestPool = Arc<Pool<TestKey, Conn>>;
 
 fn pool(total: usize, per_host: usize) -> TestPool {

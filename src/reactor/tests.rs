@@ -3,9 +3,11 @@
 
 mod audit;
 mod bodies;
+mod caller;
 mod control;
 mod dialing;
 mod faults;
+mod leases;
 mod limits;
 mod pooling;
 mod request;

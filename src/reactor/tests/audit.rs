@@ -71,7 +71,16 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     }
     assert!(claimed.is_empty(), "an exchange on a socket that is gone");
     assert_eq!(sim.engine.sockets.len(), sockets);
-    assert_eq!(sim.world.open(), sockets, "open sockets and their table");
+    // Out of the poller's sight: with a caller, parked, or idle since lately.
+    let (driven, parked) = sim.pool.survey();
+    let unseen = sim
+        .world
+        .open()
+        .checked_sub(sockets + driven + parked.len());
+    let unseen = unseen.expect("an open socket for each that is driven or parked");
+    for key in &parked {
+        held.count(key);
+    }
     assert_eq!(
         sim.world.watched(),
         sockets,
@@ -82,11 +91,19 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     let granted = waiting.len() - stats.waiting;
     assert_eq!(
         stats.in_use,
-        held.total + granted,
+        held.total + driven + granted,
         "slots in use: {stats:?}"
     );
-    let granted_conns = resting - stats.idle;
-    assert!(granted_conns <= granted, "idle sockets: {stats:?}");
+    // Beyond what is idle only what was granted and not yet claimed.
+    let granted_conns = (resting + unseen).checked_sub(stats.idle);
+    assert!(
+        granted_conns.is_some_and(|conns| conns <= granted),
+        "open sockets, their table and the pool: {stats:?}"
+    );
+    if !parked.is_empty() || unseen > 0 {
+        let next = sim.pool.next_look();
+        assert!(next.is_some(), "nobody will look after what nobody watches");
+    }
     let limits = sim.pool.limits();
     let below = |used: usize, limit: usize| limit == 0 || used < limit;
     assert!(limits.total == 0 || stats.in_use <= limits.total);
@@ -95,6 +112,10 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     }
     if at_rest {
         assert_eq!(granted, 0, "a slot was granted and not claimed");
+        assert!(
+            waiting.is_empty() || parked.is_empty(),
+            "somebody waits beside what is parked"
+        );
         if below(stats.in_use, limits.total) {
             for host in &waiting {
                 let used = held.hosts.get(host).copied().unwrap_or(0);
