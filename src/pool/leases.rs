@@ -184,18 +184,11 @@ impl<K, C: Pooled> Leases<K, C> {
             .min()
     }
 
-    /// How many are driven, and the keys of what is parked.
+    /// Which are driven, and which are parked.
     #[cfg(all(test, not(loom)))]
-    pub(super) fn survey(&self) -> (usize, Vec<K>)
-    where
-        K: Clone,
-    {
-        let parked = self.entries.values().filter_map(|entry| match entry {
-            Entry::Parked(parked) => Some(parked.key.clone()),
-            Entry::Lent { .. } => None,
-        });
-        let parked: Vec<_> = parked.collect();
-        (self.entries.len() - parked.len(), parked)
+    pub(super) fn survey(&self) -> (Vec<LeaseId>, Vec<LeaseId>) {
+        let ids = self.entries.keys().copied();
+        ids.partition(|id| matches!(self.entries[id], Entry::Lent { .. }))
     }
 
     #[cfg(all(test, not(loom)))]

@@ -63,9 +63,9 @@ macro_rules! pooled {
 }
 
 impl<K: Key, C: Pooled> Pool<K, C> {
-    /// How many connections callers drive, and the keys of what is parked: for
-    /// those who go over all the books at once.
-    pub(crate) fn survey(&self) -> (usize, Vec<K>) {
+    /// The leases that are driven, and those that are parked: for those who go
+    /// over all the books at once.
+    pub(crate) fn survey(&self) -> (Vec<LeaseId>, Vec<LeaseId>) {
         lock(&self.ledger).leases.survey()
     }
 }

@@ -73,13 +73,11 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     assert_eq!(sim.engine.sockets.len(), sockets);
     // Out of the poller's sight: with a caller, parked, or idle since lately.
     let (driven, parked) = sim.pool.survey();
-    let unseen = sim
-        .world
-        .open()
-        .checked_sub(sockets + driven + parked.len());
+    let leased = driven.len() + parked.len();
+    let unseen = sim.world.open().checked_sub(sockets + leased);
     let unseen = unseen.expect("an open socket for each that is driven or parked");
-    for key in &parked {
-        held.count(key);
+    for id in driven.iter().chain(&parked) {
+        held.count(&sim.leases[id]);
     }
     assert_eq!(
         sim.world.watched(),
@@ -91,7 +89,7 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     let granted = waiting.len() - stats.waiting;
     assert_eq!(
         stats.in_use,
-        held.total + driven + granted,
+        held.total + granted,
         "slots in use: {stats:?}"
     );
     // Beyond what is idle only what was granted and not yet claimed.

@@ -4,7 +4,8 @@
 use super::sim::*;
 use crate::conn::{ConnFault, Pumped};
 use crate::delivery::{self, Inbox, Outlet, PooledConn, Sip};
-use crate::job::{Command, Exchange, Next, PoolKey, Reply};
+use crate::error::{Error, Phase};
+use crate::job::{Command, Exchange, Failure, Next, PoolKey, Progress, Reply};
 use crate::net::Stream;
 use crate::net::sim::{SimSocket, SimStream};
 use crate::pool::{self, Lending, Revoked, Tell};
@@ -25,27 +26,36 @@ enum Part {
 }
 
 impl Sim {
-    /// Takes an idle connection and sends this on it.
+    /// Takes the idle connection there is, and sends this on it.
     pub(super) fn lend(&mut self, ask: Ask) -> Caller {
+        let mut caller = self.try_lend(ask).expect("an idle connection");
+        caller.pump(self).expect("it is sent");
+        caller
+    }
+
+    /// Takes an idle connection for this, if there is one that stands.
+    pub(super) fn try_lend(&mut self, ask: Ask) -> Option<Caller> {
         let (probe, mut exchange) = ask.prepare(&self.world, &self.mailbox);
         let now = self.world.now();
-        let mut lease = match self.pool.lend(&exchange.key, now, probe.id.lease()) {
-            Lending::Taken(lease) => lease,
-            _ => panic!("no idle connection"),
+        let Lending::Taken(mut lease) = self.pool.lend(&exchange.key, now, probe.id.lease()) else {
+            return None;
         };
+        self.leases.insert(probe.id.lease(), exchange.key.clone());
         if let Some(token) = lease.token() {
             lease.stream().share().leave_poller();
             lease.set_token(None);
             self.mailbox.leave(Command::Unwatched(token.0));
         }
-        assert!(lease.probe(), "it is dead");
+        if !lease.probe() {
+            lease.hang_up();
+            lease.discard();
+            return None;
+        }
         let upload = std::mem::take(&mut exchange.upload);
         lease.assign(&exchange.head, upload, &exchange.limits, now);
         let inbox = Inbox::new(exchange.limits.pipe.high);
         let part = Part::Asked(exchange, inbox);
-        let mut caller = Caller { probe, lease, part };
-        caller.pump(self).expect("it is sent");
-        caller
+        Some(Caller { probe, lease, part })
     }
 
     /// Takes up again what was parked, if it still lies there.
@@ -154,7 +164,7 @@ impl Caller {
                 Ok(())
             }
             Err((revoked, outlet)) => {
-                outlet.fail(crate::error::Error::cancelled());
+                outlet.fail(Error::cancelled());
                 Err(revoked)
             }
         }
@@ -168,6 +178,85 @@ impl Caller {
         sim.tell(None, tell);
         if let Part::Streaming(outlet) = self.part {
             outlet.finish();
+        }
+    }
+
+    /// What a blocked caller does as long as it may: goes on as far as it
+    /// goes, and leaves what it must. `None`: it has done with it.
+    pub(super) fn drive(mut self, sim: &Sim, park: bool) -> Option<Self> {
+        match self.pump(sim) {
+            Ok(true) => {
+                self.complete(sim);
+                None
+            }
+            Err(fault) => {
+                self.broken(fault);
+                None
+            }
+            Ok(false) => {
+                if matches!(&self.part, Part::Asked(_, inbox) if inbox.has_head()) {
+                    self.deliver();
+                }
+                let streams = matches!(self.part, Part::Streaming(_));
+                if streams && park {
+                    let _ = self.park(sim);
+                    return None;
+                }
+                Some(self)
+            }
+        }
+    }
+
+    /// The connection goes home, or is closed, before the answer is given.
+    fn complete(mut self, sim: &Sim) {
+        let (peer, reused) = (self.lease.peer(), self.lease.is_reused());
+        let revoked = if self.lease.rest() {
+            let now = sim.world.now();
+            let tell = self.lease.put(now + secs(15), now);
+            sim.tell(None, tell);
+            None
+        } else {
+            self.lease.hang_up();
+            self.lease.discard()
+        };
+        let progress = Progress::Begun;
+        match (self.part, revoked) {
+            (Part::Asked(exchange, _), Some(_)) => {
+                let error = Error::cancelled();
+                delivery::advance(exchange.advance, Err(Failure { error, progress }));
+            }
+            (Part::Asked(exchange, inbox), None) => {
+                let (head, body) = inbox.into_whole().expect("a head");
+                let reply = Reply {
+                    head,
+                    body,
+                    peer: Some(peer),
+                    reused,
+                };
+                delivery::advance(exchange.advance, Ok(reply));
+            }
+            (Part::Streaming(outlet), Some(_)) => outlet.fail(Error::cancelled()),
+            (Part::Streaming(outlet), None) => outlet.finish(),
+            (Part::Between, _) => {}
+        }
+    }
+
+    fn broken(mut self, fault: ConnFault) {
+        if matches!(&self.part, Part::Asked(_, inbox) if inbox.has_head()) {
+            self.deliver();
+        }
+        let progress = self.lease.progress();
+        self.lease.hang_up();
+        let error = match self.lease.discard() {
+            Some(_) => Error::cancelled(),
+            None => fault.into_error(Phase::Body),
+        };
+        match self.part {
+            Part::Asked(exchange, _) => {
+                delivery::advance(exchange.advance, Err(Failure { error, progress }));
+            }
+            Part::Streaming(outlet) => outlet.fail(error),
+            Part::Between => {}
         }
     }
 

@@ -10,9 +10,9 @@ pub(super) use super::request::{Ask, Probe, get, post};
 use crate::delivery::ConnPool;
 use crate::dns::{DnsFault, IpFamily, Lookup, LookupId, Query};
 use crate::handoff::mailbox::Mailbox;
-use crate::job::{Cancel, Command, Control};
+use crate::job::{Cancel, Command, Control, PoolKey};
 use crate::net::sim::{Peer, SimNet, SimStream, World};
-use crate::pool::{Limits, Pool};
+use crate::pool::{LeaseId, Limits, Pool};
 use crate::sync::{Arc, Mutex, lock};
 
 /// A server whose address is in the URL, so that no name is looked up.
@@ -83,6 +83,8 @@ pub(super) struct Sim {
     pub(super) mailbox: Arc<Mailbox<Command>>,
     pub(super) pool: Arc<ConnPool<SimStream>>,
     pub(super) names: Names,
+    /// The keys of all leases there ever were.
+    pub(super) leases: HashMap<LeaseId, PoolKey>,
     pub(super) stopped: bool,
 }
 
@@ -123,6 +125,7 @@ impl Sim {
             mailbox,
             pool,
             names,
+            leases: HashMap::new(),
             stopped: false,
         }
     }

@@ -1,6 +1,7 @@
 //! A long random walk: requests, peers and the clock do as they please, the
 //! books are gone over after every turn, and in the end nothing is left.
 
+use super::caller::Caller;
 use super::sim::*;
 use crate::dns::{DnsFault, Lookup};
 use crate::error::Kind;
@@ -44,6 +45,11 @@ struct Walk {
     sim: Sim,
     dice: u64,
     probes: Vec<Probe>,
+    /// Those who drive their own connections just now, beside the engine.
+    callers: Vec<Caller>,
+    /// Requests that are started at one time. Where they are many, nothing is
+    /// idle and nothing is left to lie.
+    most: usize,
 }
 
 impl Walk {
@@ -62,6 +68,10 @@ impl Walk {
 
     fn ask(&mut self) -> Ask {
         let host = self.pick(&HOSTS);
+        self.ask_of(host)
+    }
+
+    fn ask_of(&mut self, host: &'static str) -> Ask {
         let mut ask = match self.roll(4) {
             0 => post(host, vec![b'x'; self.roll(400_000) as usize + 1]),
             1 => post(host, "small").expect(),
@@ -113,8 +123,11 @@ impl Walk {
     }
 
     fn step(&mut self) {
-        match self.roll(20) {
-            0..=3 if self.probes.len() < 12 => self.start(),
+        match self.roll(30) {
+            20..=23 if self.probes.len() < 14 && self.callers.len() < 3 => self.lend(),
+            24..=27 => self.drive(),
+            28 | 29 => self.resume(),
+            0..=3 if self.probes.len() < self.most => self.start(),
             4 if self.roll(3) == 0 => {
                 if let Some(probe) = self.probe() {
                     let how = self.pick(&[Cancel::Drain, Cancel::Abort]);
@@ -151,6 +164,38 @@ impl Walk {
             0 => {}
             1 => drop(self.sim.turn()),
             _ => self.sim.settle(),
+        }
+    }
+
+    fn lend(&mut self) {
+        for host in HOSTS {
+            let ask = self.ask_of(host);
+            if let Some(caller) = self.sim.try_lend(ask) {
+                self.probes.push(caller.probe.clone());
+                self.callers.push(caller);
+                return;
+            }
+        }
+    }
+
+    /// One of the callers goes on.
+    fn drive(&mut self) {
+        if self.callers.is_empty() {
+            return;
+        }
+        let n = self.roll(self.callers.len() as u64) as usize;
+        let caller = self.callers.remove(n);
+        let park = self.roll(4) > 0;
+        self.callers.extend(caller.drive(&self.sim, park));
+    }
+
+    /// Another call for a response that was left to lie, if it lies there still.
+    fn resume(&mut self) {
+        for probe in &self.probes {
+            if let Some(caller) = self.sim.resume(probe) {
+                self.callers.push(caller);
+                return;
+            }
         }
     }
 
@@ -192,6 +237,7 @@ impl Walk {
 
 #[test]
 fn a_random_walk_leaves_nothing_behind() {
+    let (mut lent, mut resumed) = (0, 0);
     for (seed, total, per_host) in [(1, 3, 0), (2, 5, 2), (3, 0, 1), (4, 1, 0)] {
         let sim = Sim::limited(total, per_host);
         let names = &sim.names;
@@ -205,10 +251,17 @@ fn a_random_walk_leaves_nothing_behind() {
             sim,
             dice: 0x9e37_79b9_7f4a_7c15 ^ (seed << 32 | seed),
             probes: Vec::new(),
+            callers: Vec::new(),
+            most: 0,
         };
         let (mut served, mut failed) = (0, 0);
-        for _ in 0..8000 {
+        for step in 0..16_000 {
+            walk.most = if step / 400 % 2 == 0 { 12 } else { 2 };
+            let (callers, probes) = (walk.callers.len(), walk.probes.len());
             walk.step();
+            let more = walk.callers.len() > callers;
+            lent += usize::from(more && walk.probes.len() > probes);
+            resumed += usize::from(more && walk.probes.len() == probes);
             walk.probes.retain(|probe| {
                 let over = probe.is_over();
                 let replied = probe.status().is_some();
@@ -222,6 +275,10 @@ fn a_random_walk_leaves_nothing_behind() {
         // Every limit passes; whoever still reads hears how it ended.
         let mut sim = walk.sim;
         sim.advance(secs(90));
+        for caller in walk.callers {
+            assert!(caller.drive(&sim, true).is_none(), "its time is over");
+        }
+        sim.advance(secs(90));
         for probe in &walk.probes {
             assert!(probe.is_answered(), "{probe:?}");
             if let Some(Err(error)) = probe.end() {
@@ -233,4 +290,5 @@ fn a_random_walk_leaves_nothing_behind() {
         assert!(sim.engine.exchanges.is_empty());
         assert_eq!(sim.engine.timers.earliest(), None);
     }
+    assert!(lent > 100 && resumed > 10, "{lent} {resumed}: dull walks");
 }
