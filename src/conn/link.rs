@@ -381,12 +381,9 @@ fn fill<S: Stream>(
     room: usize,
     readable: &mut bool,
 ) -> Result<Fill, LinkFault> {
-    match stream.read(tls.read_space(room)) {
+    match stream.read_spare(tls.inbound(room)) {
         Ok(0) => Ok(Fill::End),
-        Ok(n) => {
-            tls.advance(n);
-            Ok(Fill::Bytes(n))
-        }
+        Ok(n) => Ok(Fill::Bytes(n)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             *readable = false;
             Ok(Fill::Blocked)
