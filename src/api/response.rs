@@ -45,7 +45,8 @@ use crate::head::{Hop, ResponseHead};
 /// ```
 pub struct Response {
     head: ResponseHead,
-    headers: OnceLock<HeaderMap>,
+    /// Boxed, since few are asked for and every response is moved.
+    headers: OnceLock<Box<HeaderMap>>,
     body: BodyPlace,
     method: Method,
     url: Url,
@@ -129,7 +130,7 @@ impl Response {
     /// The header fields as a case-insensitive multimap, as they were received
     /// (SPEC R3). Built on the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.head.to_map())
+        self.headers.get_or_init(|| Box::new(self.head.to_map()))
     }
 
     /// Names and values of the header fields exactly as they arrived, in order
