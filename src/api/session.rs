@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use super::connector::Connector;
 use super::request::RequestBuilder;
 use super::url::IntoUrl;
-use crate::call::{Auth, Cookies, RedirectPolicy, Settings, Timeouts};
+use crate::call::{Auth, Context, Cookies, RedirectPolicy, Settings, Timeouts};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::Error;
@@ -41,12 +41,12 @@ struct Inner {
     /// Whether closing the session closes the connector (SPEC S13).
     owns_connector: bool,
     closed: AtomicBool,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// S4.
     fields: Fields,
     /// S6.
     auth: Option<Auth>,
-    cookies: Cookies,
+    context: Context,
     /// The first mistake made while building; every verb reports it.
     mistake: Option<Error>,
 }
@@ -128,10 +128,10 @@ impl Session {
     /// The cookie jar, unless the session keeps none (SPEC S31).
     #[cfg(feature = "cookies")]
     pub fn cookie_jar(&self) -> Option<&CookieJar> {
-        self.inner.cookies.0.as_ref()
+        self.inner.context.cookies().0.as_ref()
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Arc<Settings> {
         &self.inner.settings
     }
 
@@ -143,8 +143,8 @@ impl Session {
         self.inner.auth.as_ref()
     }
 
-    pub(super) fn cookies(&self) -> &Cookies {
-        &self.inner.cookies
+    pub(super) fn context(&self) -> &Context {
+        &self.inner.context
     }
 
     /// # Errors
@@ -374,15 +374,16 @@ impl SessionBuilder {
             force_close: connector.force_close(),
             ..self.settings
         };
+        let context = Context::new(connector.tls().clone(), cookies);
         Session {
             inner: Arc::new(Inner {
                 connector,
                 owns_connector,
                 closed: AtomicBool::new(false),
-                settings,
+                settings: Arc::new(settings),
                 fields: self.fields,
                 auth: self.auth,
-                cookies,
+                context,
                 mistake: self.mistake,
             }),
         }
