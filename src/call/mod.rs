@@ -251,14 +251,14 @@ impl Call {
             headers: reply.head.to_map(),
             body: Bytes::new(),
         };
-        self.answer(Err(error.with_response(response).with_peer(reply.peer)))
+        self.fail(error.with_response(response).with_peer(reply.peer))
     }
 
     fn failed(mut self: Box<Self>, failure: Failure) -> Next {
         if self.may_send_again(failure.progress) && !is_final(&failure.error) {
             return self.again();
         }
-        self.answer(Err(failure.error))
+        self.fail(failure.error)
     }
 
     /// SPEC Y1: what a reused connection swallowed may be sent again where no
@@ -282,31 +282,33 @@ impl Call {
     fn again(self: Box<Self>) -> Next {
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
-            Err((call, error)) => call.answer(Err(error)),
+            Err((call, error)) => call.fail(error),
         }
     }
 
-    fn deliver(mut self: Box<Self>, reply: Reply) -> Next {
+    fn deliver(self: Box<Self>, reply: Reply) -> Next {
         let answer = Answer {
             reply,
-            method: self.request.method.clone(),
-            url: self.request.url.clone(),
-            history: shared(std::mem::take(&mut self.history)),
+            method: self.request.method,
+            url: self.request.url,
+            history: shared(self.history),
             attempts: self.attempts,
         };
-        self.answer(Ok(answer))
+        fill(self.slot, Ok(answer))
     }
 
-    fn answer(mut self: Box<Self>, result: Result<Answer, Error>) -> Next {
-        let result = result.map_err(|error| {
-            let history = shared(std::mem::take(&mut self.history));
-            error.with_url(&self.request.url).with_history(&history)
-        });
-        // The caller may have gone; then nobody misses the answer, and a body
-        // in it cancels itself when it is dropped.
-        let _ = self.slot.fill(result);
-        Next::Deliver
+    fn fail(self: Box<Self>, error: Error) -> Next {
+        let error = error.with_url(&self.request.url);
+        let history = shared(self.history);
+        fill(self.slot, Err(error.with_history(&history)))
     }
+}
+
+fn fill(slot: SlotSender<Result<Answer, Error>>, result: Result<Answer, Error>) -> Next {
+    // The caller may have gone; then nobody misses the answer, and a body in
+    // it cancels itself when it is dropped.
+    let _ = slot.fill(result);
+    Next::Deliver
 }
 
 impl Advance for Call {
