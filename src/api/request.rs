@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
@@ -366,18 +366,9 @@ impl RequestBuilder {
             .take_userinfo()
             .map_err(|error| error.with_url(&request.url))?;
         // S4: a name the request brings replaces the session's, repeats and all.
-        let own: Vec<HeaderName> = request
-            .fields
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
-        for (name, value) in self.session.fields().iter() {
-            if !own.contains(name) {
-                request.fields.append(name.clone(), value.clone());
-            }
-        }
+        request.fields.append_missing(self.session.fields());
         // A0: the session's come last, and yield to any other.
-        if request.auth.is_none() && !request.fields.contains(&AUTHORIZATION) {
+        if request.auth.is_none() && !request.fields.contains("authorization") {
             request.auth = self.session.auth().cloned();
         }
 
@@ -407,7 +398,7 @@ impl RequestBuilder {
     }
 
     fn set(&mut self) -> &mut Settings {
-        Arc::make_mut(&mut self.settings)
+        Settings::of_request(&mut self.settings)
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

@@ -370,10 +370,8 @@ impl SessionBuilder {
         });
         #[cfg(not(feature = "cookies"))]
         let cookies = Cookies;
-        let settings = Settings {
-            force_close: connector.force_close(),
-            ..self.settings
-        };
+        let mut settings = self.settings;
+        settings.force_close = connector.force_close();
         let context = Context::new(connector.tls().clone(), cookies);
         Session {
             inner: Arc::new(Inner {
