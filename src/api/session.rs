@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 
 use super::connector::Connector;
 use super::request::RequestBuilder;
-use super::url::IntoUrl;
+use super::url::{IntoUrl, Known};
 use crate::call::{Auth, Context, Cookies, RedirectPolicy, Settings, Timeouts};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
@@ -47,6 +47,7 @@ struct Inner {
     /// S6.
     auth: Option<Auth>,
     context: Context,
+    known: Known,
     /// The first mistake made while building; every verb reports it.
     mistake: Option<Error>,
 }
@@ -101,7 +102,7 @@ impl Session {
 
     /// A request with any method.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
-        RequestBuilder::new(self.clone(), method, url.into_url())
+        RequestBuilder::new(self.clone(), method, url.into_url(&self.inner.known))
     }
 
     /// Ends the session: later requests fail with
@@ -382,6 +383,7 @@ impl SessionBuilder {
                 fields: self.fields,
                 auth: self.auth,
                 context,
+                known: Known::default(),
                 mistake: self.mistake,
             }),
         }
