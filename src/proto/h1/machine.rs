@@ -257,6 +257,7 @@ impl Machine {
                 self.receiving = Receiving::Closed;
                 Ok(Some(Event::Upgrade))
             }
+            Receiving::Head(_) if input.is_empty() => return Ok(None),
             Receiving::Head(search) => match parse::head(search, input, &self.limits) {
                 Ok(Some((head, facts))) => self.take_head(head, facts).map(Some),
                 Ok(None) => Ok(None),

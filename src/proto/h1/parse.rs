@@ -48,9 +48,6 @@ pub(super) fn head(
     input: &mut BytesMut,
     limits: &Limits,
 ) -> Result<Option<(ResponseHead, Facts)>, Fault> {
-    if input.is_empty() {
-        return Ok(None);
-    }
     // Tried once: a head that comes in pieces would be read from its beginning
     // for each of them.
     if !std::mem::replace(&mut search.tried, true)
@@ -235,16 +232,19 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Lengths differ, so most fields cost one comparison.
+    /// Lengths differ, so most fields cost one comparison; the usual spelling is
+    /// compared first, since that is cheaper.
     pub(super) fn observe(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            10 if name == b"Connection" || name.eq_ignore_ascii_case(b"connection") => {
                 // One token alone, as nearly always, needs no list to be read.
-                let is_alone = value.eq_ignore_ascii_case(b"keep-alive");
+                let is_alone = value == b"keep-alive";
                 self.close |= !is_alone && has_token(value, b"close");
                 self.keep_alive |= is_alone || has_token(value, b"keep-alive");
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.observe_length(value),
+            14 if name == b"Content-Length" || name.eq_ignore_ascii_case(b"content-length") => {
+                self.observe_length(value);
+            }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.observe_coding(value),
             _ => {}
         }
