@@ -16,6 +16,7 @@ mod args;
 mod child;
 mod clients;
 mod meter;
+mod network;
 mod plan;
 mod plot;
 mod report;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &args::Options) -> Outcome {
+    network::enter_own()?;
     let samples = run::run(options)?;
     let report = report::Report::new(&samples, options)?;
     print!("{}", report.table());
