@@ -13,12 +13,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bare_tls;
 mod child;
 mod clients;
 mod meter;
 mod network;
 mod plan;
 mod plot;
+mod repeat;
 mod report;
 mod run;
 mod server;

@@ -11,7 +11,6 @@ mod hyper;
 mod isahc;
 mod limit;
 mod limit_many;
-mod limit_tls;
 mod minreq;
 mod miohttp;
 mod reqwest;
