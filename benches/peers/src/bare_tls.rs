@@ -20,7 +20,7 @@ const RECORD: usize = 16 * 1024;
 const OVERHEAD: usize = 64;
 
 /// Plaintext that is encrypted at a time.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 128 * 1024;
 
 /// Either side of a connection.
 pub(crate) trait Side {
