@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use url::Url;
 
 use super::connector::Connector;
 use super::pending::CancelHandle;
+use crate::call::About;
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
-use crate::head::{Fields, Hop, ResponseHead};
+use crate::head::Fields;
 use crate::job::{BodyEnd, Cancel, Command, ExchangeId, ReplyBody};
 
 /// Decoded output is made in pieces of this size.
@@ -25,8 +25,7 @@ pub(crate) struct Body {
     decoding: Option<Box<Decoding>>,
     trailers: Fields,
     limits: ReadLimits,
-    url: Url,
-    history: Arc<[Hop]>,
+    about: Arc<About>,
     id: ExchangeId,
     connector: Connector,
     driver: Driver,
@@ -76,8 +75,7 @@ impl Body {
     pub(crate) fn new(
         body: ReplyBody,
         limits: ReadLimits,
-        url: Url,
-        history: Arc<[Hop]>,
+        about: Arc<About>,
         id: ExchangeId,
         connector: Connector,
         leased: bool,
@@ -91,8 +89,7 @@ impl Body {
             decoding: None,
             trailers: Fields::default(),
             limits,
-            url,
-            history,
+            about,
             id,
             connector,
             driver: Driver::Reactor,
@@ -120,7 +117,11 @@ impl Body {
 
     /// Decodes what the head says is coded (SPEC R39). A fault of the head is
     /// the body's first error.
-    pub(crate) fn decode(&mut self, head: &ResponseHead) {
+    pub(crate) fn decode(&mut self) {
+        let head = &self.about.head;
+        if head.first("content-encoding").is_none() {
+            return;
+        }
         let limits = Limits {
             max_ratio: self.limits.max_decode_ratio,
             ..Limits::default()
@@ -269,7 +270,9 @@ impl Body {
 
     /// The error, with what this body knows of where it comes from.
     pub(crate) fn context(&self, error: Error) -> Error {
-        error.with_url(&self.url).with_history(&self.history)
+        error
+            .with_url(&self.about.url)
+            .with_history(&self.about.history)
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {

@@ -15,6 +15,7 @@ mod settings;
 mod tls;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,9 @@ pub(crate) use self::tls::TlsSource;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, Hop, ResponseHead};
-use crate::job::{Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply};
+use crate::job::{
+    Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+};
 use redirect::Decision;
 
 /// What the caller asked for, as it stands at the current hop. The URL holds no
@@ -79,10 +82,20 @@ pub(crate) struct Call {
     slot: SlotSender<Result<Answer, Error>>,
 }
 
-/// A delivered response and what the call knows of its way.
+/// A delivered response.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) reply: Reply,
+    pub(crate) about: Arc<About>,
+    pub(crate) body: ReplyBody,
+}
+
+/// All of a response but its body, which shares it: the head, and what the call
+/// knows of its way.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) head: ResponseHead,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) reused: bool,
     pub(crate) method: Method,
     /// With the fragment, without credentials.
     pub(crate) url: Url,
@@ -287,14 +300,17 @@ impl Call {
     }
 
     fn deliver(self: Box<Self>, reply: Reply) -> Next {
-        let answer = Answer {
-            reply,
+        let about = Arc::new(About {
+            head: reply.head,
+            peer: reply.peer,
+            reused: reply.reused,
             method: self.request.method,
             url: self.request.url,
             history: shared(self.history),
             attempts: self.attempts,
-        };
-        fill(self.slot, Ok(answer))
+        });
+        let body = reply.body;
+        fill(self.slot, Ok(Answer { about, body }))
     }
 
     fn fail(self: Box<Self>, error: Error) -> Next {
