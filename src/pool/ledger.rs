@@ -259,7 +259,12 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     ) -> Option<Waker> {
         if let Some((_, grant)) = self.grants.remove(&seq) {
             if let Grant::Conn(idle) = grant {
-                // As it lay there before: same age, same name, same expiry.
+                // As it lay there before: same age, same name, same expiry. The
+                // steward, whose ticket this was, may have looked meanwhile.
+                let unwatched = !idle.conn.is_watched();
+                if let Some(now) = self.clock.filter(|_| unwatched) {
+                    self.look_after(now, None);
+                }
                 self.insert_idle(idle);
             }
             self.release(host, after);

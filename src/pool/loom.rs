@@ -1,6 +1,8 @@
 //! Model checks of the pool: every interleaving of two threads, no lost
 //! wake-up, no lost slot. A lost wake-up shows as a deadlock.
 
+mod leases;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};

@@ -28,8 +28,9 @@ impl Pooled for u64 {
         *self
     }
 
+    /// Every other one comes from a caller.
     fn is_watched(&self) -> bool {
-        true
+        self.is_multiple_of(2)
     }
 }
 
@@ -54,6 +55,22 @@ struct Waiting {
     woken: Arc<Count>,
 }
 
+/// What a caller drives.
+struct Driven {
+    lease: Lease<ModelKey, u64>,
+    id: LeaseId,
+    key: ModelKey,
+    revoked: bool,
+}
+
+/// What a caller has left in the pool.
+#[derive(Clone, Copy)]
+struct Parked {
+    id: LeaseId,
+    key: ModelKey,
+    name: u64,
+}
+
 /// A pool, and every guard it has given out. Tickets stand in order of arrival.
 struct Model {
     pool: Arc<Pool<ModelKey, u64>>,
@@ -66,6 +83,10 @@ struct Model {
     dialed: u64,
     /// Idle stays as the connections noted them; many are stale.
     noted: Vec<(ModelKey, IdleId)>,
+    driven: Vec<Driven>,
+    parked: Vec<Parked>,
+    /// The last name of a lease.
+    leased: u64,
 }
 
 impl Model {
@@ -79,11 +100,14 @@ impl Model {
             tickets: Vec::new(),
             dialed: 0,
             noted: Vec::new(),
+            driven: Vec::new(),
+            parked: Vec::new(),
+            leased: 0,
         }
     }
 
     fn step(&mut self) {
-        match self.random.below(12) {
+        match self.random.below(22) {
             0..=3 => self.checkout(),
             4 | 5 => self.put(),
             6 => {
@@ -105,11 +129,140 @@ impl Model {
             }
             9 => self.claim(),
             10 => drop(pick(&mut self.random, &mut self.tickets)),
-            _ => {
-                self.now += Duration::from_secs(self.random.below(3) as u64);
-                drop(self.pool.look(self.now));
-                assert!(self.pool.next_look().is_none_or(|next| next > self.now));
+            11 => self.look(),
+            12..=14 => self.lend(),
+            15 | 16 => self.put_lease(),
+            17 | 18 => self.park(),
+            19 => {
+                if let Some(parked) = pick(&mut self.random, &mut self.parked) {
+                    let (lease, ()) = self.pool.resume(parked.id).expect("it is parked");
+                    assert_eq!(*lease, parked.name);
+                    self.drive(lease, parked.id, parked.key);
+                }
             }
+            20 => {
+                if let Some(parked) = pick(&mut self.random, &mut self.parked) {
+                    let (lent, ()) = self.pool.unpark(parked.id).expect("it is parked");
+                    assert_eq!((*lent, *lent.key()), (parked.name, parked.key));
+                    self.lent.push(lent);
+                }
+            }
+            _ => self.revoke(),
+        }
+    }
+
+    fn look(&mut self) {
+        self.now += Duration::from_millis(500 * self.random.below(6) as u64);
+        let look = self.pool.look(self.now);
+        for (id, lent, ()) in look.stale {
+            let at = self.parked.iter().position(|parked| parked.id == id);
+            self.parked.remove(at.expect("it was parked"));
+            self.lent.push(lent);
+        }
+        for idle in look.unwatched {
+            assert!(!idle.socket.is_watched());
+            assert!(self.pool.with_idle(&idle.key, idle.id, |_| ()));
+        }
+        assert!(self.pool.next_look().is_none_or(|next| next > self.now));
+    }
+
+    fn lend(&mut self) {
+        let key = ModelKey {
+            host: self.random.below(HOSTS),
+            variant: self.random.below(VARIANTS),
+        };
+        self.leased += 1;
+        let id = LeaseId(self.leased);
+        match self.pool.lend(&key, self.now, id) {
+            Lending::Taken(lease) => self.drive(lease, id, key),
+            Lending::Dial(permit) => {
+                self.dialed += 1;
+                let listing = self.pool.list(id, self.dialed).expect("not closed");
+                let lease = Lease::new(listing, permit.adopt(self.dialed));
+                self.drive(lease, id, key);
+            }
+            Lending::Busy => {}
+            Lending::Closed => panic!("not closed"),
+        }
+    }
+
+    fn drive(&mut self, lease: Lease<ModelKey, u64>, id: LeaseId, key: ModelKey) {
+        self.driven.push(Driven {
+            lease,
+            id,
+            key,
+            revoked: false,
+        });
+    }
+
+    fn put_lease(&mut self) {
+        let Some(driven) = pick(&mut self.random, &mut self.driven) else {
+            return;
+        };
+        if self.random.below(4) == 0 {
+            assert_eq!(driven.lease.discard().is_some(), driven.revoked);
+            return;
+        }
+        let life = Duration::from_secs(1 + self.random.below(15) as u64);
+        let tell = driven.lease.put(self.now + life, self.now);
+        assert!(tell == Tell::Nothing || !driven.revoked);
+        assert!(tell == Tell::Nothing || self.pool.next_look().is_some());
+    }
+
+    fn park(&mut self) {
+        let Some(driven) = pick(&mut self.random, &mut self.driven) else {
+            return;
+        };
+        let Driven { lease, id, key, .. } = driven;
+        let name = *lease;
+        let deadline = match self.random.below(3) {
+            0 => None,
+            n => Some(self.now + Duration::from_millis(700 * n as u64)),
+        };
+        match lease.park(id, (), deadline, self.now) {
+            Ok(tell) => {
+                assert!(!driven.revoked);
+                let waits = self.pool.stats().waiting > 0;
+                assert_eq!(tell == Tell::TakeOver, waits);
+                self.parked.push(Parked { id, key, name });
+            }
+            Err((why, ())) => assert!(why == Revoked::Cancelled && driven.revoked),
+        }
+    }
+
+    /// Any name there ever was.
+    fn revoke(&mut self) {
+        let id = LeaseId(1 + self.random.below(self.leased as usize) as u64);
+        match self.pool.revoke(id) {
+            Revocation::Parked(lent, ()) => {
+                let at = self.parked.iter().position(|parked| parked.id == id);
+                let parked = self.parked.remove(at.expect("it was parked"));
+                assert_eq!(*lent, parked.name);
+            }
+            Revocation::Lent(socket) => {
+                let driven = self.driven.iter_mut().find(|driven| driven.id == id);
+                let driven = driven.expect("it is driven");
+                assert_eq!(*driven.lease, socket);
+                driven.revoked = true;
+            }
+            Revocation::Unknown => {
+                assert!(self.driven.iter().all(|driven| driven.id != id));
+                assert!(self.parked.iter().all(|parked| parked.id != id));
+            }
+        }
+    }
+
+    /// Keeps an unlimited pool small.
+    fn trim(&mut self) {
+        self.lent.truncate(12);
+        self.permits.truncate(12);
+        self.driven.truncate(12);
+        while self.tickets.len() > 12 {
+            self.tickets.pop();
+        }
+        while self.parked.len() > 12 {
+            let parked = self.parked.remove(0);
+            drop(self.pool.unpark(parked.id));
         }
     }
 
@@ -185,9 +338,11 @@ impl Model {
         let stats = self.pool.stats();
         let granted = |waiting: &&Waiting| waiting.woken.woken() > 0;
 
-        // The slots in use are those of the guards and of the grants.
+        // The slots in use are those of the guards, of the grants and of what
+        // is parked.
         let grants = self.tickets.iter().filter(granted).count();
         let held = self.lent.len() + self.permits.len() + grants;
+        let held = held + self.driven.len() + self.parked.len();
         assert_eq!(stats.in_use, held);
         assert_eq!(stats.waiting, self.tickets.len() - grants);
         assert!(total == 0 || stats.in_use <= total);
@@ -195,6 +350,8 @@ impl Model {
         let mut hosts = [0; HOSTS];
         let keys = self.lent.iter().map(|lent| lent.key().host);
         let keys = keys.chain(self.permits.iter().map(|permit| permit.key().host));
+        let keys = keys.chain(self.driven.iter().map(|driven| driven.key.host));
+        let keys = keys.chain(self.parked.iter().map(|parked| parked.key.host));
         let grants = self.tickets.iter().filter(granted).map(|w| w.key.host);
         for host in keys.chain(grants) {
             hosts[host] += 1;
@@ -212,8 +369,15 @@ impl Model {
         }
         // No connection is in two hands.
         let mut names: Vec<_> = self.lent.iter().map(|lent| **lent).collect();
+        names.extend(self.driven.iter().map(|driven| *driven.lease));
+        names.extend(self.parked.iter().map(|parked| parked.name));
         names.sort_unstable();
         assert!(names.is_sorted_by(|one, next| one < next));
+        // What is parked is looked at within a second.
+        if !self.parked.is_empty() {
+            let next = self.pool.next_look();
+            assert!(next.is_some_and(|next| next <= self.now + Duration::from_secs(1)));
+        }
     }
 }
 
@@ -239,19 +403,14 @@ fn the_books_balance_after_every_step() {
     for (index, (total, per_host)) in shapes.into_iter().enumerate() {
         for seed in 1..=4 {
             let mut model = Model::new(total, per_host, seed * 7919 + index as u64);
-            for step in 0..2500 {
+            for step in 0..4000 {
                 if step % 11 == 0 {
                     model.probe();
                 } else {
                     model.step();
                 }
                 model.check();
-                // Keeps an unlimited pool small.
-                model.lent.truncate(12);
-                model.permits.truncate(12);
-                while model.tickets.len() > 12 {
-                    model.tickets.pop();
-                }
+                model.trim();
                 model.check();
             }
             let stats = model.pool.stats();
@@ -259,7 +418,17 @@ fn the_books_balance_after_every_step() {
             assert!(stats.reused > 0);
             // Half end by a close in the middle of it, half are unwound.
             if seed % 2 == 0 {
-                drop(model.pool.close());
+                let remains = model.pool.close();
+                assert_eq!(remains.parked.len(), model.parked.len());
+                assert_eq!(remains.driven.len(), model.driven.len());
+                drop(remains);
+                for Driven { lease, revoked, .. } in model.driven.drain(..) {
+                    let why = match revoked {
+                        true => Revoked::Cancelled,
+                        false => Revoked::Closed,
+                    };
+                    assert_eq!(lease.discard(), Some(why));
+                }
                 for waiting in model.tickets.drain(..) {
                     assert!(matches!(waiting.ticket.claim(), Claim::Closed));
                 }
@@ -268,6 +437,8 @@ fn the_books_balance_after_every_step() {
                 }
             }
             model.tickets.clear();
+            model.driven.clear();
+            drop(model.pool.unpark_all());
             model.lent.clear();
             model.permits.clear();
             drop(model.pool.drain_idle());

@@ -1,5 +1,7 @@
 //! Each verb of the pool, one table or story each.
 
+mod leases;
+
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
