@@ -182,6 +182,9 @@ impl Call {
             upload,
             limits,
             fresh: std::mem::take(&mut self.fresh),
+            repeatable: self.settings.retry_stale
+                && !self.retried
+                && is_idempotent(&self.request.method),
             advance: self,
         }))
     }
