@@ -75,7 +75,7 @@ mod jar {
     use std::hint::black_box;
 
     use criterion::Criterion;
-    use miohttp::{Cookie, CookieJar, CookieStore, Url};
+    use miohttp::{Cookie, CookieJar, Url};
 
     /// 300 cookies of 100 sites, and the header for one of them.
     pub(super) fn cookies(c: &mut Criterion) {

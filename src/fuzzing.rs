@@ -18,7 +18,7 @@ use crate::call::redirect_target;
 use crate::coding::{CodingFault, Decoder, Limits as CodingLimits};
 use crate::conn::link::{Link, Read};
 use crate::head::{BodyLength, Fields, RequestHead};
-use crate::net::{Ready, Stream, Token};
+use crate::net::{Readiness, Stream};
 use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
 
@@ -296,8 +296,7 @@ pub fn tls(data: &[u8]) {
     let mut plain = BytesMut::new();
     // Each time round takes a piece of the script, and it ends.
     for _ in 0..wire.len() + 4 {
-        link.ready(Ready {
-            token: Token(0),
+        link.ready(Readiness {
             readable: true,
             writable: true,
             hung_up: false,
@@ -322,6 +321,22 @@ struct Script {
 }
 
 impl Stream for Script {
+    type Shared = ();
+
+    fn share(&self) {}
+
+    fn shut((): &()) {}
+
+    fn abort_on_close(&mut self) {}
+
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let before = into.len();
+        into.resize(into.capacity(), 0);
+        let read = self.read(&mut into[before..]);
+        into.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = self.wire.get(self.at..).unwrap_or_default();
         let n = left.len().min(self.piece).min(into.len());

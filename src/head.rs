@@ -2,9 +2,9 @@
 //! a response head on its way up. A leaf: plain data, no I/O, no parsing.
 //!
 //! Both are kept small on purpose. Most requests carry fewer than ten fields,
-//! so a request's [`Fields`] are a list searched in order, and a response head
-//! stays the bytes it arrived as, with spans into them; an `http::HeaderMap`
-//! is built only when somebody asks for one.
+//! so a request's [`Fields`] are a list searched in order, kept as the text it is
+//! sent as. A response head stays the bytes it arrived as, with spans into them;
+//! an `http::HeaderMap` is built only when somebody asks for one.
 
 use std::fmt;
 
@@ -13,71 +13,193 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 /// Header fields in order, repeats kept; names compare without case.
+///
+/// They are kept in the form they are sent in, `name: value` and a line end
+/// each: one piece of memory, which becomes a head by being copied. Names are
+/// in lower case, and neither part can hold a line end, since [`HeaderName`]
+/// and [`HeaderValue`] cannot.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Fields(Vec<(HeaderName, HeaderValue)>);
+pub(crate) struct Fields {
+    text: Vec<u8>,
+    /// A bit for each name that is here, by [`mark`], so that most names that
+    /// are not here are found missing without a search.
+    marks: u64,
+}
 
 impl Fields {
+    /// Room for so many bytes of text.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+        Self {
+            text: Vec::with_capacity(capacity),
+            marks: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.iter().count()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
-    /// The first value of this name.
-    pub(crate) fn first(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    /// All fields as they are sent, each with its line end.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text
     }
 
-    /// All values of this name, in order.
-    pub(crate) fn all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, v)| v)
+    /// The first value of this name, which is given in lower case.
+    #[inline]
+    pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
+        // Inlined, as the mark of a constant is a constant.
+        match self.marks & mark(name.as_bytes()) {
+            0 => None,
+            _ => self.all(name).next(),
+        }
     }
 
-    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+    /// All values of this name, which is given in lower case, in order.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        lines(&self.text)
+            .filter(move |line| line.name == name.as_bytes())
+            .map(|line| line.value)
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.first(name).is_some()
     }
 
     /// Adds a field behind the others, whatever stands there already.
     pub(crate) fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push((name, value));
+        self.write(name.as_str().as_bytes(), value.as_bytes());
     }
 
-    pub(crate) fn remove(&mut self, name: &HeaderName) {
-        self.0.retain(|(n, _)| n != name);
+    /// Adds a constant, which is known to be a header value.
+    #[inline]
+    pub(crate) fn append_static(&mut self, name: &'static str, value: &'static str) {
+        debug_assert!(HeaderValue::from_str(value).is_ok(), "{value:?}");
+        self.write(name.as_bytes(), value.as_bytes());
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&HeaderName) -> bool) {
-        self.0.retain(|(n, _)| keep(n));
+    /// Adds printable ASCII without spaces; false when it is anything else.
+    #[must_use]
+    pub(crate) fn append_word(&mut self, name: &'static str, value: &str) -> bool {
+        let is_word = value.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_word {
+            self.write(name.as_bytes(), value.as_bytes());
+        }
+        is_word
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.0.iter().map(|(n, v)| (n, v))
+    /// Adds fields of another list.
+    pub(crate) fn append_all(&mut self, others: &Self) {
+        self.text.extend_from_slice(&others.text);
+        self.marks |= others.marks;
+    }
+
+    /// Adds the first field of this name in another list, if there is one.
+    pub(crate) fn append_first(&mut self, others: &Self, name: &str) -> bool {
+        let Some(value) = others.first(name) else {
+            return false;
+        };
+        self.write(name.as_bytes(), value);
+        true
+    }
+
+    /// Adds those fields of another list whose names pass.
+    pub(crate) fn append_some(&mut self, others: &Self, pass: impl Fn(&[u8]) -> bool) {
+        for line in lines(&others.text).filter(|line| pass(line.name)) {
+            self.write(line.name, line.value);
+        }
+    }
+
+    /// Adds the fields whose names are not here yet, repeats included.
+    pub(crate) fn append_missing(&mut self, others: &Self) {
+        if self.is_empty() {
+            self.append_all(others);
+        } else if !others.is_empty() {
+            let own = self.clone();
+            self.append_some(others, |name| lines(&own.text).all(|l| l.name != name));
+        }
+    }
+
+    /// Removes all fields of this name, which is given in lower case.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.retain(|n| n != name.as_bytes());
+    }
+
+    /// Keeps the fields whose names pass; names come in lower case.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let all = std::mem::take(self);
+        self.append_some(&all, keep);
+    }
+
+    /// Names, in lower case, and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        lines(&self.text).map(|line| (line.name, line.value))
     }
 
     pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.0.len().min(MAP_CAPACITY));
-        for (name, value) in &self.0 {
-            // Fails beyond the map's own limit, far above ours.
-            let _ = map.try_append(name.clone(), value.clone());
+        let mut map = HeaderMap::with_capacity(self.len().min(MAP_CAPACITY));
+        for (name, value) in self.iter() {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                // Fails beyond the map's own limit, far above ours.
+                let _ = map.try_append(name, value);
+            }
         }
         map
     }
+
+    #[inline]
+    fn write(&mut self, name: &[u8], value: &[u8]) {
+        self.marks |= mark(name);
+        self.text.reserve(name.len() + value.len() + 4);
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The bit of a name. Two names may share one, no two of those that a request
+/// is searched for do.
+#[inline]
+fn mark(name: &[u8]) -> u64 {
+    let ends = match name {
+        [first, .., last] => usize::from(*first) + 3 * usize::from(*last),
+        _ => 0,
+    };
+    1 << ((ends + name.len()) % 64)
+}
+
+struct Line<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+/// The lines of a list's text, where the first colon ends the name and nothing
+/// but the line's end is a CR.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    std::iter::from_fn(move || {
+        let end = text.iter().position(|byte| *byte == b'\r')?;
+        let (line, rest) = text.split_at_checked(end)?;
+        text = rest.get(2..)?;
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some(Line {
+            name: line.get(..colon)?,
+            value: line.get(colon + 2..)?,
+        })
+    })
 }
 
 impl fmt::Debug for Fields {
     // Values may hold cookies and tokens, so names alone are printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.iter().map(|(name, _)| name.as_str()))
+            .entries(self.iter().map(|(name, _)| name.escape_ascii().to_string()))
             .finish()
     }
 }
@@ -169,15 +291,22 @@ impl ResponseHead {
 
     /// Values of all fields of this name; `name` may have any case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.raw_fields()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, v)| v)
+        self.fields
+            .iter()
+            .filter(move |span| self.is_named(span, name))
+            .map(|span| self.slice(span.value))
     }
 
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
-        self.raw_fields()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, v)| v)
+        let mut fields = self.fields.iter();
+        let span = fields.find(|span| self.is_named(span, name))?;
+        Some(self.slice(span.value))
+    }
+
+    /// Lengths differ, so most names are never looked at.
+    fn is_named(&self, span: &FieldSpan, name: &str) -> bool {
+        range(span.name).len() == name.len()
+            && self.slice(span.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The fields as a case-insensitive multimap. Built on each call; the
@@ -240,5 +369,91 @@ impl fmt::Debug for Hop {
             .field("url", &self.url.as_str())
             .field("headers", &self.headers.len())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn fields(of: &[(&'static str, &'static str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in of {
+            let name = HeaderName::from_static(name);
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        fields
+    }
+
+    fn text(fields: &Fields) -> String {
+        fields.as_bytes().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn fields_are_found_as_they_were_added() {
+        let all = [("a", "1: 2"), ("b", ""), ("a", "\t:x"), ("c-d", "3")];
+        let fields = fields(&all);
+        let got: Vec<_> = fields.iter().collect();
+        let want = all.map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        assert_eq!(got, want);
+        let name = "a";
+        assert_eq!(fields.first(name), Some(&b"1: 2"[..]));
+        assert_eq!(fields.all(name).count(), 2);
+        assert_eq!(fields.first("b"), Some(&b""[..]));
+        assert!(!fields.contains("host"));
+        assert_eq!((fields.len(), fields.to_map().len()), (4, 4));
+        assert_eq!(format!("{fields:?}"), r#"["a", "b", "a", "c-d"]"#);
+    }
+
+    #[test]
+    fn lists_are_joined_and_thinned() {
+        let defaults = fields(&[("a", "1"), ("b", "2"), ("b", "3")]);
+        let mut own = fields(&[("a", "0"), ("c", "4")]);
+        own.append_missing(&defaults);
+        assert_eq!(text(&own), r"a: 0\r\nc: 4\r\nb: 2\r\nb: 3\r\n");
+        let mut none = Fields::default();
+        none.append_missing(&defaults);
+        assert_eq!(none, defaults);
+        own.remove("b");
+        assert_eq!(own, fields(&[("a", "0"), ("c", "4")]));
+        assert!(!own.contains("b"));
+        own.append_all(&defaults);
+        assert!(none.append_first(&own, "b") && text(&none).ends_with(r"\r\nb: 2\r\n"));
+        assert!(!none.append_first(&own, "host"));
+        assert!(own.contains("b"));
+    }
+
+    #[test]
+    fn only_words_are_taken_unchecked() {
+        let mut fields = Fields::default();
+        for refused in ["a b", "a\r\nb: c", "\n", "\u{e4}", "\x7f"] {
+            assert!(!fields.append_word("host", refused), "{refused:?}");
+        }
+        assert!(fields.is_empty());
+        assert!(fields.append_word("host", "[::1]:80"));
+        assert_eq!(text(&fields), r"host: [::1]:80\r\n");
+    }
+
+    /// Or the search that the marks should spare would be made each time.
+    #[test]
+    fn names_that_are_searched_for_have_a_mark_each() {
+        let names = [
+            "accept",
+            "accept-encoding",
+            "authorization",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "expect",
+            "host",
+            "range",
+            "transfer-encoding",
+            "upgrade",
+            "user-agent",
+        ];
+        let marks = names.iter().map(|name| mark(name.as_bytes()));
+        let all = marks.fold(0, |all: u64, mark| all | mark);
+        assert_eq!(all.count_ones() as usize, names.len());
     }
 }

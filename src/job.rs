@@ -6,10 +6,10 @@
 //! is. So a started request follows its redirects while nobody waits for it.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,6 +88,8 @@ pub(crate) struct Exchange {
     /// Not on a connection that has served before: what one swallowed, another
     /// may swallow, too.
     pub(crate) fresh: bool,
+    /// Should its connection turn out to be stale, its call sends it again.
+    pub(crate) repeatable: bool,
     pub(crate) advance: Box<dyn Advance>,
 }
 
@@ -195,10 +197,11 @@ struct KeyParts {
 impl PoolKey {
     /// `host` is a name or an IP literal as the URL spells it, without brackets.
     pub(crate) fn new(host: &str, port: u16, tls: Option<tls::Client>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (host, port, tls.is_some()).hash(&mut hasher);
+        // Seeded anew by each process: a redirect chooses its host, and must
+        // not be able to choose the hash.
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(Arc::new(KeyParts {
-            endpoint_hash: hasher.finish(),
+            endpoint_hash: SEED.hash_one((host, port, tls.is_some())),
             host: host.into(),
             port,
             tls,
@@ -215,6 +218,11 @@ impl PoolKey {
 
     pub(crate) fn tls(&self) -> Option<&tls::Client> {
         self.0.tls.as_ref()
+    }
+
+    /// Whether [`PoolKey::new`] would make this key of the same parts.
+    pub(crate) fn names(&self, host: &str, port: u16, tls: Option<&tls::Client>) -> bool {
+        *self.0.host == *host && self.0.port == port && self.tls() == tls
     }
 
     fn same_endpoint(&self, other: &Self) -> bool {

@@ -17,8 +17,9 @@ if ((${#clients[@]} == 0)); then
   clients=(limit miohttp miohttp-string miohttp-started miohttp-async ureq reqwest
     reqwest-blocking isahc curl curl-multi hyper attohttpc minreq)
 fi
-few=300
-many=1300
+# Above the warm-up of 1000, or its length would differ, too.
+few=1000
+many=2000
 
 command -v valgrind >/dev/null || { echo 'valgrind is not installed' >&2; exit 1; }
 command -v jq >/dev/null || { echo 'jq is not installed' >&2; exit 1; }

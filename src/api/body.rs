@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use url::Url;
 
 use super::connector::Connector;
 use super::pending::CancelHandle;
+use crate::call::About;
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
-use crate::head::{Fields, Hop, ResponseHead};
+use crate::head::Fields;
 use crate::job::{BodyEnd, Cancel, Command, ExchangeId, ReplyBody};
 
 /// Decoded output is made in pieces of this size.
@@ -21,22 +21,27 @@ const DECODED: usize = 32 * 1024;
 
 pub(crate) struct Body {
     source: Source,
-    decoder: Option<Decoder>,
+    /// Most bodies are not coded, and a response is moved a few times.
+    decoding: Option<Box<Decoding>>,
+    trailers: Fields,
+    limits: ReadLimits,
+    about: Arc<About>,
+    id: ExchangeId,
+    connector: Connector,
+    driver: Driver,
+    /// This side may take out what the pool has parked.
+    leased: bool,
+}
+
+/// A body that is inflated on its way.
+struct Decoding {
+    decoder: Decoder,
     /// Received and not yet decoded.
     coded: Bytes,
     /// The decoder gave something when it was last asked, so it may hold more
     /// of what it took in.
     holds_more: bool,
     scratch: Vec<u8>,
-    trailers: Fields,
-    limits: ReadLimits,
-    url: Url,
-    history: Arc<[Hop]>,
-    id: ExchangeId,
-    connector: Connector,
-    driver: Driver,
-    /// This side may take out what the pool has parked.
-    leased: bool,
 }
 
 /// Who goes on with a body that is not all there.
@@ -70,8 +75,7 @@ impl Body {
     pub(crate) fn new(
         body: ReplyBody,
         limits: ReadLimits,
-        url: Url,
-        history: Arc<[Hop]>,
+        about: Arc<About>,
         id: ExchangeId,
         connector: Connector,
         leased: bool,
@@ -82,14 +86,10 @@ impl Body {
         };
         Self {
             source,
-            decoder: None,
-            coded: Bytes::new(),
-            holds_more: false,
-            scratch: Vec::new(),
+            decoding: None,
             trailers: Fields::default(),
             limits,
-            url,
-            history,
+            about,
             id,
             connector,
             driver: Driver::Reactor,
@@ -117,13 +117,26 @@ impl Body {
 
     /// Decodes what the head says is coded (SPEC R39). A fault of the head is
     /// the body's first error.
-    pub(crate) fn decode(&mut self, head: &ResponseHead) {
+    pub(crate) fn decode(&mut self) {
+        let head = &self.about.head;
+        if head.first("content-encoding").is_none() {
+            return;
+        }
         let limits = Limits {
             max_ratio: self.limits.max_decode_ratio,
             ..Limits::default()
         };
         match Decoder::new(head.values("content-encoding"), limits) {
-            Ok(decoder) => self.decoder = decoder,
+            Ok(decoder) => {
+                self.decoding = decoder.map(|decoder| {
+                    Box::new(Decoding {
+                        decoder,
+                        coded: Bytes::new(),
+                        holds_more: false,
+                        scratch: Vec::new(),
+                    })
+                });
+            }
             Err(fault) => {
                 let error = self.coding_error(fault);
                 self.fail(error);
@@ -146,10 +159,10 @@ impl Body {
                     self.fail(error.clone());
                     return Poll::Ready(Err(error));
                 }
-                Poll::Ready(Ok(received)) => match (received, &self.decoder) {
+                Poll::Ready(Ok(received)) => match (received, &mut self.decoding) {
                     (Some(data), None) if data.is_empty() => {}
                     (Some(data), None) => return Poll::Ready(Ok(Some(data))),
-                    (Some(data), Some(_)) => self.coded = data,
+                    (Some(data), Some(decoding)) => decoding.coded = data,
                     (None, None) => return Poll::Ready(Ok(None)),
                     // The decoder has the last word.
                     (None, Some(_)) => {}
@@ -161,33 +174,39 @@ impl Body {
     /// What the decoder can give without more input. `None`: it needs more, or
     /// there is no decoder.
     fn decoded(&mut self) -> Option<Result<Option<Bytes>, Error>> {
-        let decoder = self.decoder.as_mut()?;
+        let decoding = self.decoding.as_mut()?;
         // What the decoder holds is asked for before the network is: the tail
         // of an event must not wait for the next one.
-        let all_given = self.coded.is_empty() && !self.holds_more;
+        let all_given = decoding.coded.is_empty() && !decoding.holds_more;
         if let Source::Failed(error) = &self.source
             && all_given
         {
             return Some(Err(error.clone()));
         }
-        self.scratch.resize(DECODED, 0);
+        let Decoding {
+            decoder,
+            coded,
+            scratch,
+            ..
+        } = &mut **decoding;
+        scratch.resize(DECODED, 0);
         let decoded = match (all_given, &self.source) {
-            (false, _) => decoder.decode(&mut self.coded, &mut self.scratch),
-            (true, Source::Ended) => decoder.finish(&mut self.scratch),
+            (false, _) => decoder.decode(coded, scratch),
+            (true, Source::Ended) => decoder.finish(scratch),
             (true, Source::Finished) => Ok(0),
             (true, _) => return None,
         };
-        self.holds_more = matches!(decoded, Ok(1..));
+        decoding.holds_more = matches!(decoded, Ok(1..));
         match decoded {
             // Only `finish` knows the end: the last bytes may have decoded to
             // nothing because they are cut short.
             Ok(0) if all_given && matches!(self.source, Source::Ended | Source::Finished) => {
                 self.source = Source::Finished;
-                self.scratch = Vec::new();
+                decoding.scratch = Vec::new();
                 Some(Ok(None))
             }
             Ok(0) => None,
-            Ok(n) => Some(Ok(Some(Bytes::copy_from_slice(&self.scratch[..n])))),
+            Ok(n) => Some(Ok(Some(Bytes::copy_from_slice(&decoding.scratch[..n])))),
             Err(fault) => {
                 let error = self.coding_error(fault);
                 self.fail(error.clone());
@@ -251,7 +270,9 @@ impl Body {
 
     /// The error, with what this body knows of where it comes from.
     pub(crate) fn context(&self, error: Error) -> Error {
-        error.with_url(&self.url).with_history(&self.history)
+        error
+            .with_url(&self.about.url)
+            .with_history(&self.about.history)
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
@@ -270,8 +291,10 @@ impl Body {
     }
 
     fn fail(&mut self, error: Error) {
-        self.coded = Bytes::new();
-        self.holds_more = false;
+        if let Some(decoding) = &mut self.decoding {
+            decoding.coded = Bytes::new();
+            decoding.holds_more = false;
+        }
         let before = std::mem::replace(&mut self.source, Source::Failed(error));
         if let Source::Stream(_) = before {
             self.connector.tell(Command::Cancel(self.id, Cancel::Drain));

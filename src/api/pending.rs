@@ -239,7 +239,12 @@ impl<T> Future for Pending<T> {
 }
 
 /// Runs one operation to its end on this thread: the body of every blocking verb.
-pub(crate) fn wait_on<T>(operation: &mut dyn Operation<T>) -> Result<T, Error> {
+pub(crate) fn wait_on<T>(operation: &mut impl Operation<T>) -> Result<T, Error> {
+    // What this thread drives by itself is there now, and needs no waker.
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(result) = operation.poll(&mut cx) {
+        return result;
+    }
     block_on(None, |cx| operation.poll(cx)).unwrap_or_else(|unwaited| Err(refused(unwaited)))
 }
 

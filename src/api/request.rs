@@ -1,10 +1,11 @@
 //! A request being put together.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
@@ -110,7 +111,8 @@ pub struct RequestBuilder {
     fields: Fields,
     body: Option<RequestBody>,
     auth: Option<Auth>,
-    settings: Settings,
+    /// The session's, until something is set here.
+    settings: Arc<Settings>,
     tls: Option<TlsSource>,
     /// The first mistake; the verb reports it.
     mistake: Option<Error>,
@@ -118,7 +120,7 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(super) fn new(session: Session, method: Method, url: Result<Url, Error>) -> Self {
-        let settings = session.settings().clone();
+        let settings = Arc::clone(session.settings());
         Self {
             session,
             method,
@@ -243,66 +245,67 @@ impl RequestBuilder {
 
     /// The limit of this whole request; zero or `None` is none (SPEC Q14, T1).
     pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
-        self.settings.timeouts = self.settings.timeouts.total(total);
+        let timeouts = self.settings.timeouts.total(total);
+        self.set().timeouts = timeouts;
         self
     }
 
     /// All time limits of this request (SPEC Q14).
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.settings.timeouts = timeouts;
+        self.set().timeouts = timeouts;
         self
     }
 
     /// Which redirects are followed (SPEC Q8).
     pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
-        self.settings.redirects = policy;
+        self.set().redirects = policy;
         self
     }
 
     /// Whether a redirect from https to http is an error instead of being
     /// followed (SPEC D6); [as for the session](crate::SessionBuilder::refuse_downgrade).
     pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
-        self.settings.refuse_downgrade = refuse;
+        self.set().refuse_downgrade = refuse;
         self
     }
 
     /// Whether `Content-Encoding` is decoded, and asked for unless the request
     /// has a `Range` (SPEC S14, Q18).
     pub fn auto_decompress(mut self, decompress: bool) -> Self {
-        self.settings.auto_decompress = decompress;
+        self.set().auto_decompress = decompress;
         self
     }
 
     /// Whether a status of 400 or above is an error (SPEC Q18).
     pub fn error_for_status(mut self, error: bool) -> Self {
-        self.settings.error_for_status = error;
+        self.set().error_for_status = error;
         self
     }
 
     /// How many bytes each received byte of a coded body may become, past the
     /// first MiB; 0 is no limit (SPEC R40).
     pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
-        self.settings.max_decode_ratio = ratio;
+        self.set().max_decode_ratio = ratio;
         self
     }
 
     /// The largest body that `bytes`, `text` and `json` keep in memory, decoded
     /// (SPEC R40); [as for the session](crate::SessionBuilder::max_buffered).
     pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.settings.max_buffered = bytes;
+        self.set().max_buffered = bytes;
         self
     }
 
     /// Never adds this header by itself (SPEC S5).
     pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
-        self.settings.skip_auto_headers.push(name);
+        self.set().skip_auto_headers.push(name);
         self
     }
 
     /// HTTP/1.1, or HTTP/1.0 with its keep-alive asked for (SPEC S8). Others
     /// are an error at the verb.
     pub fn version(mut self, version: Version) -> Self {
-        self.settings.version = version;
+        self.set().version = version;
         self
     }
 
@@ -363,18 +366,9 @@ impl RequestBuilder {
             .take_userinfo()
             .map_err(|error| error.with_url(&request.url))?;
         // S4: a name the request brings replaces the session's, repeats and all.
-        let own: Vec<HeaderName> = request
-            .fields
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
-        for (name, value) in self.session.fields().iter() {
-            if !own.contains(name) {
-                request.fields.append(name.clone(), value.clone());
-            }
-        }
+        request.fields.append_missing(self.session.fields());
         // A0: the session's come last, and yield to any other.
-        if request.auth.is_none() && !request.fields.contains(&AUTHORIZATION) {
+        if request.auth.is_none() && !request.fields.contains("authorization") {
             request.auth = self.session.auth().cloned();
         }
 
@@ -387,11 +381,10 @@ impl RequestBuilder {
                 max_buffered: self.settings.max_buffered,
             },
         };
-        let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
-        let cookies = self.session.cookies().clone();
+        let context = self.session.context().clone();
         let (sender, receiver) = slot();
         let now = Instant::now();
-        let call = Call::new(request, self.settings, tls, cookies, now, sender);
+        let call = Call::new(request, self.settings, context, self.tls, now, sender);
         let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
         let id = ExchangeId::next();
         let leased = match driver {
@@ -402,6 +395,10 @@ impl RequestBuilder {
             }
         };
         Ok(Send::new(receiver, connector, id, reading, driver, leased))
+    }
+
+    fn set(&mut self) -> &mut Settings {
+        Settings::of_request(&mut self.settings)
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

@@ -15,6 +15,7 @@ use super::bytes::{Collect, may_be_text, to_text};
 use super::pending::{CancelHandle, Operation, Pending, wait_on};
 use super::reader::BodyReader;
 use super::send::{StatusError, is_error};
+use crate::call::About;
 use crate::error::{Error, Phase};
 use crate::head::{Hop, ResponseHead};
 
@@ -44,59 +45,34 @@ use crate::head::{Hop, ResponseHead};
 /// # Ok::<(), miohttp::Error>(())
 /// ```
 pub struct Response {
-    head: ResponseHead,
-    headers: OnceLock<HeaderMap>,
+    about: Arc<About>,
+    /// Boxed, since few are asked for and every response is moved.
+    headers: OnceLock<Box<HeaderMap>>,
     body: BodyPlace,
-    method: Method,
-    url: Url,
-    history: Arc<[Hop]>,
-    peer: Option<SocketAddr>,
-    reused: bool,
-    attempts: u32,
     /// Kept here, for the body may be elsewhere.
     cancel: CancelHandle,
 }
 
 /// Where the body is: here, or with a `start_chunk` that has not ended.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly always here, and a box would cost each response an allocation"
-)]
 enum BodyPlace {
     Here(Body),
     Lent(Arc<Mutex<Option<Body>>>),
 }
 
 impl Response {
-    #[expect(clippy::too_many_arguments, reason = "one caller, which names each")]
-    pub(super) fn new(
-        head: ResponseHead,
-        body: Body,
-        method: Method,
-        url: Url,
-        history: Arc<[Hop]>,
-        peer: Option<SocketAddr>,
-        reused: bool,
-        attempts: u32,
-    ) -> Self {
+    pub(super) fn new(about: Arc<About>, body: Body) -> Self {
         let cancel = body.cancel_handle();
         Self {
-            head,
+            about,
             headers: OnceLock::new(),
             body: BodyPlace::Here(body),
-            method,
-            url,
-            history,
-            peer,
-            reused,
-            attempts,
             cancel,
         }
     }
 
     /// The status code (SPEC R1).
     pub fn status(&self) -> StatusCode {
-        self.head.status()
+        self.about.head.status()
     }
 
     /// Whether the status is below 400 (SPEC R10).
@@ -107,68 +83,69 @@ impl Response {
     /// The reason phrase as the server sent it, possibly empty; what is not
     /// UTF-8 in it is replaced (SPEC R1).
     pub fn reason(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.head.reason())
+        String::from_utf8_lossy(self.about.head.reason())
     }
 
     /// The version the server answered in (SPEC R1).
     pub fn version(&self) -> Version {
-        self.head.version()
+        self.about.head.version()
     }
 
     /// The method of the last hop (SPEC R2).
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.about.method
     }
 
     /// The URL of the last hop, with its fragment and without credentials
     /// (SPEC R2, D11).
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.about.url
     }
 
     /// The header fields as a case-insensitive multimap, as they were received
     /// (SPEC R3). Built on the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| self.head.to_map())
+        self.headers
+            .get_or_init(|| Box::new(self.about.head.to_map()))
     }
 
     /// Names and values of the header fields exactly as they arrived, in order
     /// (SPEC R3).
     pub fn raw_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.head.raw_fields()
+        self.about.head.raw_fields()
     }
 
     /// The announced length of the body on the wire, if there is one and it is
     /// a number (SPEC R6). A decoded body is usually longer.
     pub fn content_length(&self) -> Option<u64> {
-        let value = std::str::from_utf8(self.head.first("content-length")?).ok()?;
+        let value = std::str::from_utf8(self.about.head.first("content-length")?).ok()?;
         value.trim().parse().ok()
     }
 
     /// The redirects that led here, oldest first (SPEC R7).
     pub fn history(&self) -> &[Hop] {
-        &self.history
+        &self.about.history
     }
 
     pub(super) fn shared_history(&self) -> &Arc<[Hop]> {
-        &self.history
+        &self.about.history
     }
 
     /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
     /// request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        self.about.peer
     }
 
     /// Whether the connection had served an earlier request.
     pub fn is_reused(&self) -> bool {
-        self.reused
+        self.about.reused
     }
 
     /// How often a request was sent: once a hop, and once more for each stale
     /// connection that was made good (SPEC Y1).
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.about.attempts
     }
 
     /// This response, or an error if its status is 400 or above (SPEC R22).
@@ -324,8 +301,8 @@ impl Response {
                 let message = "the body cannot be written where it should go";
                 Error::new(crate::Kind::Write, message)
                     .with_phase(Phase::Body)
-                    .with_url(&self.url)
-                    .with_history(&self.history)
+                    .with_url(&self.about.url)
+                    .with_history(&self.about.history)
                     .with_source(error)
             })?;
             length += chunk.len() as u64;
@@ -352,12 +329,12 @@ impl Response {
     }
 
     pub(super) fn head(&self) -> &ResponseHead {
-        &self.head
+        &self.about.head
     }
 
     /// The declared charset of a text (SPEC R5).
     fn charset(&self) -> Option<String> {
-        let value = String::from_utf8_lossy(self.head.first("content-type")?).into_owned();
+        let value = String::from_utf8_lossy(self.about.head.first("content-type")?).into_owned();
         value
             .split(';')
             .skip(1)
@@ -398,7 +375,9 @@ impl Response {
         }
         match &mut self.body {
             BodyPlace::Here(body) => Ok(body),
-            BodyPlace::Lent(_) => Err(lent().with_url(&self.url).with_history(&self.history)),
+            BodyPlace::Lent(_) => Err(lent()
+                .with_url(&self.about.url)
+                .with_history(&self.about.history)),
         }
     }
 
@@ -465,7 +444,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status())
-            .field("url", &self.url.as_str())
+            .field("url", &self.about.url.as_str())
             .finish_non_exhaustive()
     }
 }

@@ -63,27 +63,17 @@ impl Send {
 
     fn answered(&mut self, answer: Answer) -> Poll<Result<Response, Error>> {
         let mut body = Body::new(
-            answer.reply.body,
+            answer.body,
             self.reading.limits,
-            answer.url.clone(),
-            Arc::clone(&answer.history),
+            Arc::clone(&answer.about),
             self.id,
             self.connector.clone(),
             self.leased,
         );
         if self.reading.auto_decompress {
-            body.decode(&answer.reply.head);
+            body.decode();
         }
-        let response = Response::new(
-            answer.reply.head,
-            body,
-            answer.method,
-            answer.url,
-            answer.history,
-            answer.reply.peer,
-            answer.reply.reused,
-            answer.attempts,
-        );
+        let response = Response::new(answer.about, body);
         if self.reading.error_for_status && is_error(&response) {
             self.state = State::Failing(Box::new(StatusError::new(response, self.driver)));
             return Poll::Pending;

@@ -10,8 +10,8 @@ use http::{HeaderMap, Method};
 
 use super::connector::Connector;
 use super::request::RequestBuilder;
-use super::url::IntoUrl;
-use crate::call::{Auth, Cookies, RedirectPolicy, Settings, Timeouts};
+use super::url::{IntoUrl, Known};
+use crate::call::{Auth, Context, Cookies, RedirectPolicy, Settings, Timeouts};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::Error;
@@ -41,12 +41,13 @@ struct Inner {
     /// Whether closing the session closes the connector (SPEC S13).
     owns_connector: bool,
     closed: AtomicBool,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// S4.
     fields: Fields,
     /// S6.
     auth: Option<Auth>,
-    cookies: Cookies,
+    context: Context,
+    known: Known,
     /// The first mistake made while building; every verb reports it.
     mistake: Option<Error>,
 }
@@ -101,7 +102,7 @@ impl Session {
 
     /// A request with any method.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
-        RequestBuilder::new(self.clone(), method, url.into_url())
+        RequestBuilder::new(self.clone(), method, url.into_url(&self.inner.known))
     }
 
     /// Ends the session: later requests fail with
@@ -128,10 +129,10 @@ impl Session {
     /// The cookie jar, unless the session keeps none (SPEC S31).
     #[cfg(feature = "cookies")]
     pub fn cookie_jar(&self) -> Option<&CookieJar> {
-        self.inner.cookies.0.as_ref()
+        self.inner.context.cookies().0.as_ref()
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Arc<Settings> {
         &self.inner.settings
     }
 
@@ -143,8 +144,8 @@ impl Session {
         self.inner.auth.as_ref()
     }
 
-    pub(super) fn cookies(&self) -> &Cookies {
-        &self.inner.cookies
+    pub(super) fn context(&self) -> &Context {
+        &self.inner.context
     }
 
     /// # Errors
@@ -152,7 +153,8 @@ impl Session {
     pub(super) fn usable(&self) -> Result<(), Error> {
         match &self.inner.mistake {
             Some(mistake) => Err(mistake.clone()),
-            None if self.is_closed() => Err(Error::closed()),
+            None if self.inner.closed.load(Ordering::Acquire) => Err(Error::closed()),
+            // Whether its connector is closed comes out on the way there.
             None => Ok(()),
         }
     }
@@ -370,19 +372,19 @@ impl SessionBuilder {
         });
         #[cfg(not(feature = "cookies"))]
         let cookies = Cookies;
-        let settings = Settings {
-            force_close: connector.force_close(),
-            ..self.settings
-        };
+        let mut settings = self.settings;
+        settings.force_close = connector.force_close();
+        let context = Context::new(connector.tls().clone(), cookies);
         Session {
             inner: Arc::new(Inner {
                 connector,
                 owns_connector,
                 closed: AtomicBool::new(false),
-                settings,
+                settings: Arc::new(settings),
                 fields: self.fields,
                 auth: self.auth,
-                cookies,
+                context,
+                known: Known::default(),
                 mistake: self.mistake,
             }),
         }

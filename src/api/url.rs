@@ -1,6 +1,8 @@
 //! What can be asked for.
 
-use url::Url;
+use std::sync::Mutex;
+
+use url::{Position, Url};
 
 use crate::error::{Error, Kind, Phase};
 
@@ -19,19 +21,19 @@ use crate::error::{Error, Kind, Phase};
 pub trait IntoUrl: sealed::Sealed {}
 
 pub(crate) mod sealed {
-    use super::{Error, Url};
+    use super::{Error, Known, Url};
 
     pub trait Sealed {
-        fn into_url(self) -> Result<Url, Error>;
+        fn into_url(self, known: &Known) -> Result<Url, Error>;
     }
 }
 
 macro_rules! into_url {
-    ($($type:ty: |$value:ident| $parse:expr;)*) => {$(
+    ($($type:ty: |$value:ident, $known:ident| $parse:expr;)*) => {$(
         impl IntoUrl for $type {}
 
         impl sealed::Sealed for $type {
-            fn into_url(self) -> Result<Url, Error> {
+            fn into_url(self, $known: &Known) -> Result<Url, Error> {
                 let $value = self;
                 $parse
             }
@@ -40,21 +42,70 @@ macro_rules! into_url {
 }
 
 into_url! {
-    &str: |text| parse(text);
-    String: |text| parse(&text);
-    &String: |text| parse(text);
-    Url: |url| check(url);
-    &Url: |url| check(url.clone());
+    &str: |text, known| parse(text, known);
+    String: |text, known| parse(&text, known);
+    &String: |text, known| parse(text, known);
+    Url: |url, _known| check(url);
+    &Url: |url, _known| check(url.clone());
 }
 
-fn parse(text: &str) -> Result<Url, Error> {
+fn parse(text: &str, known: &Known) -> Result<Url, Error> {
+    if let Some(url) = known.parse(text) {
+        return Ok(url);
+    }
     let url = Url::parse(text).map_err(|error| {
         // The text itself may hold a password; it is not repeated.
         Error::new(Kind::InvalidUrl, "the URL cannot be parsed")
             .with_phase(Phase::Request)
             .with_source(error)
     })?;
-    check(url)
+    let url = check(url)?;
+    known.note(text, &url);
+    Ok(url)
+}
+
+/// The origin of the text parsed last, as a URL with an empty path. Most texts
+/// begin as the one before did, and a host costs more to parse than all the
+/// rest.
+#[derive(Debug, Default)]
+pub struct Known(Mutex<Option<Url>>);
+
+impl Known {
+    /// The URL, if the text begins with the known origin and what follows is
+    /// nothing but a path and a query, which then mean the same alone.
+    fn parse(&self, text: &str) -> Option<Url> {
+        // To parse it all is faster than to wait.
+        let origin = self.0.try_lock().ok()?;
+        let origin = origin.as_ref()?;
+        let path = text.strip_prefix(&origin[..Position::BeforePath])?;
+        origin.join(plain_path(path)?).ok()
+    }
+
+    fn note(&self, text: &str, url: &Url) {
+        let origin = &url[..Position::BeforePath];
+        // Only in the spelling that was parsed, and no password is kept.
+        let is_plain = text.strip_prefix(origin).and_then(plain_path).is_some()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if is_plain
+            && let Ok(mut known) = self.0.try_lock()
+            && let Ok(origin) = url.join("/")
+        {
+            *known = Some(origin);
+        }
+    }
+}
+
+/// A path that cannot be taken for anything else: two slashes would begin a
+/// host, and a parser drops some spaces before it looks.
+fn plain_path(text: &str) -> Option<&str> {
+    let begins = match text.as_bytes() {
+        [b'/', second, ..] => !matches!(second, b'/' | b'\\'),
+        [b'/'] => true,
+        _ => false,
+    };
+    let spaced = text.bytes().fold(false, |any, byte| any | (byte <= b' '));
+    (begins && !spaced).then_some(text)
 }
 
 /// SPEC Q2.
@@ -85,6 +136,7 @@ mod tests {
     #[test]
     fn what_no_request_can_go_to_is_an_invalid_url() {
         // SPEC Q2
+        let known = Known::default();
         for text in [
             "",
             "example.com",
@@ -98,7 +150,7 @@ mod tests {
             "http://h:99999/",
             "http:///x y@:80",
         ] {
-            let error = match text.into_url() {
+            let error = match text.into_url(&known) {
                 Err(error) => error,
                 Ok(url) => panic!("{text:?} became {url}"),
             };
@@ -114,7 +166,7 @@ mod tests {
             "admin:/hunter2@h/",
             "hunter2:",
         ] {
-            let error = text.into_url().unwrap_err();
+            let error = text.into_url(&Known::default()).unwrap_err();
             let shown = format!("{error:#} {error:?} {:?}", error.url());
             assert!(!shown.contains("hunter2") && !shown.contains("admin"));
         }
@@ -124,7 +176,76 @@ mod tests {
     fn odd_spellings_of_addresses_are_canonical() {
         // SPEC Q2
         for text in ["http://2130706433/", "http://127.1/", "http://0x7f.0.0.1/"] {
-            assert_eq!(text.into_url().unwrap().host_str(), Some("127.0.0.1"));
+            let url = text.into_url(&Known::default()).unwrap();
+            assert_eq!(url.host_str(), Some("127.0.0.1"));
         }
+    }
+
+    #[test]
+    fn a_known_origin_changes_nothing() {
+        let origins = [
+            "http://h.test",
+            "http://h.test:80",
+            "http://h.test:8080",
+            "HTTP://H.test",
+            "https://h.test",
+            "http://[::1]:1",
+            "http://127.1",
+            "http://127.0.0.1",
+            "http://xn--bcher-kva.test",
+            "http://b\u{fc}cher.test",
+            "http://user:secret@h.test",
+        ];
+        let rests = [
+            "",
+            "/",
+            "//",
+            "/a/b?c=d#e",
+            "/a/../../b/./c",
+            "/%2e%2E/x",
+            "/a b",
+            "/ a",
+            "/a ",
+            "/\t/x",
+            "/\\x",
+            "\\x",
+            "//x/y",
+            "/a//b",
+            "?q",
+            "#f",
+            "/?q=a'b",
+            "/a#b#c",
+            "/\u{fc}?\u{fc}",
+            "@x/",
+            ":81/",
+            ".x/",
+            "/a@b:c/",
+            "/\0",
+            "/a\nb",
+            "/C|/x",
+            "/;p",
+            "/[]{}^`\"<>",
+            "/%zz",
+        ];
+        let mut short = 0;
+        for origin in origins {
+            let known = Known::default();
+            let _ = format!("{origin}/first?secret").as_str().into_url(&known);
+            let kept = known.0.lock().unwrap().as_ref().map(Url::to_string);
+            assert!(!kept.is_some_and(|kept| kept.contains("secret")));
+            for rest in origins
+                .iter()
+                .flat_map(|o| rests.map(|rest| format!("{o}{rest}")))
+            {
+                short += usize::from(known.parse(&rest).is_some());
+                let got = rest.as_str().into_url(&known).ok();
+                let fresh = rest.as_str().into_url(&Known::default()).ok();
+                assert_eq!(got, fresh, "{rest:?} behind {origin}");
+                // Every part, not the text alone.
+                let parts = |url: Option<Url>| url.map(|url| format!("{url:?}"));
+                assert_eq!(parts(got), parts(fresh), "{rest:?} behind {origin}");
+            }
+        }
+        assert!(short > 100, "{short}");
     }
 }

@@ -1,26 +1,28 @@
 //! The jar, as a call sees it. Without the feature `cookies` there is none.
 
 use http::HeaderValue;
-use http::header::COOKIE;
 
 use super::Request;
 
 /// The caller's own cookies. Several headers become one: a request has at most
 /// one `Cookie` (RFC 6265 §5.4).
 fn explicit(request: &Request) -> Option<HeaderValue> {
-    let mut values = request.fields.all(&COOKIE);
+    if !request.fields.contains("cookie") {
+        return None;
+    }
+    let mut values = request.fields.all("cookie");
     let first = values.next()?;
     let rest: Vec<_> = values.collect();
-    if rest.is_empty() {
-        return Some(first.clone());
-    }
-    let all: Vec<&[u8]> = std::iter::once(first)
-        .chain(rest)
-        .map(HeaderValue::as_bytes)
-        .filter(|value| !value.is_empty())
-        .collect();
     // What every part may hold the whole may hold: this fails never.
-    let mut joined = HeaderValue::from_bytes(&all.join(&b"; "[..])).ok()?;
+    let mut joined = if rest.is_empty() {
+        HeaderValue::from_bytes(first).ok()?
+    } else {
+        let all: Vec<&[u8]> = std::iter::once(first)
+            .chain(rest)
+            .filter(|value| !value.is_empty())
+            .collect();
+        HeaderValue::from_bytes(&all.join(&b"; "[..])).ok()?
+    };
     joined.set_sensitive(true);
     Some(joined)
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    EXPECT, HOST, HeaderName, HeaderValue, RANGE, TRANSFER_ENCODING, USER_AGENT,
+    HeaderName, HeaderValue, USER_AGENT,
 };
 use http::{Method, Version};
 use url::{Position, Url};
@@ -16,6 +16,10 @@ use crate::error::Error;
 use crate::head::{BodyLength, Fields, RequestHead};
 
 const AGENT: &str = concat!("miohttp/", env!("CARGO_PKG_VERSION"));
+
+/// Room for what is added to the caller's fields, in bytes; more is made when
+/// it is needed.
+const ROOM: usize = 200;
 
 /// # Errors
 /// The request contradicts itself (SPEC H5, Q7, Q10).
@@ -30,34 +34,36 @@ pub(super) fn build(
         ));
     }
     let own = &request.fields;
-    let mut fields = Fields::with_capacity(own.len() + 8);
+    let mut fields = Fields::with_capacity(own.as_bytes().len() + ROOM);
     // Host stands first, as RFC 9110 §7.2 recommends.
-    match own.first(&HOST) {
-        Some(host) => fields.append(HOST, host.clone()),
-        None => fields.append(HOST, host(&request.url)?),
+    if !fields.append_first(own, "host") {
+        host(&request.url, &mut fields)?;
     }
-    for (name, value) in own.iter() {
-        // Cookie is written below, merged with the jar's.
-        if *name != HOST && *name != COOKIE {
-            fields.append(name.clone(), value.clone());
-        }
+    // Cookie is written below, merged with the jar's.
+    if own.contains("host") || own.contains("cookie") {
+        fields.append_some(own, |name| name != b"host" && name != b"cookie");
+    } else {
+        fields.append_all(own);
     }
 
-    let mut auto = |name: HeaderName, value: HeaderValue| {
-        if !own.contains(&name) && !settings.skips(&name) {
-            fields.append(name, value);
-        }
-    };
-    auto(ACCEPT, HeaderValue::from_static("*/*"));
-    let codings = Decoder::accept_encoding();
-    // RFC 9110 §14.2: a range is cut from the coded body, and what is cut from
-    // its middle cannot be decoded.
-    if settings.auto_decompress && !codings.is_empty() && !own.contains(&RANGE) {
-        auto(ACCEPT_ENCODING, HeaderValue::from_static(codings));
+    let is_bare = own.is_empty()
+        || !["accept", "accept-encoding", "user-agent", "range"]
+            .iter()
+            .any(|name| own.contains(name));
+    if is_bare {
+        fields.append_all(settings.automatic.get_or_init(|| {
+            let mut fields = Fields::default();
+            automatic(own, settings, &mut fields);
+            fields
+        }));
+    } else {
+        automatic(own, settings, &mut fields);
     }
-    auto(USER_AGENT, HeaderValue::from_static(AGENT));
-    if let Some(content_type) = request.body.as_ref().and_then(|body| body.content_type) {
-        auto(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(content_type) = request.body.as_ref().and_then(|body| body.content_type)
+        && !own.contains("content-type")
+        && !settings.skips(&CONTENT_TYPE)
+    {
+        fields.append_static("content-type", content_type);
     }
     if let Some(cookie) = cookie {
         fields.append(COOKIE, cookie);
@@ -66,17 +72,17 @@ pub(super) fn build(
         fields.append(AUTHORIZATION, value);
     }
     if let Some(value) = connection(settings)
-        && !own.contains(&CONNECTION)
+        && !own.contains("connection")
         && !settings.skips(&CONNECTION)
     {
-        fields.append(CONNECTION, HeaderValue::from_static(value));
+        fields.append_static("connection", value);
     }
     let body = framing(request, settings, &mut fields)?;
     let expect_continue = body != BodyLength::Empty
         && body != BodyLength::Known(0)
         && own
-            .first(&EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+            .first("expect")
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
     Ok(RequestHead {
         method: request.method.clone(),
         target: Bytes::copy_from_slice(
@@ -89,10 +95,29 @@ pub(super) fn build(
     })
 }
 
+/// The fields that do not depend on where the request goes.
+fn automatic(own: &Fields, settings: &Settings, fields: &mut Fields) {
+    let mut auto = |name: HeaderName, named: &'static str, value: &'static str| {
+        if !own.contains(named) && !settings.skips(&name) {
+            fields.append_static(named, value);
+        }
+    };
+    auto(ACCEPT, "accept", "*/*");
+    let codings = Decoder::accept_encoding();
+    // RFC 9110 §14.2: a range is cut from the coded body, and what is cut from
+    // its middle cannot be decoded.
+    if settings.auto_decompress && !codings.is_empty() && !own.contains("range") {
+        auto(ACCEPT_ENCODING, "accept-encoding", codings);
+    }
+    auto(USER_AGENT, "user-agent", AGENT);
+}
+
 /// SPEC H1: the port only where it is not the scheme's own.
-fn host(url: &Url) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
-        .map_err(|error| Error::invalid_request("the host cannot be sent").with_source(error))
+fn host(url: &Url, fields: &mut Fields) -> Result<(), Error> {
+    match fields.append_word("host", &url[Position::BeforeHost..Position::AfterPort]) {
+        true => Ok(()),
+        false => Err(Error::invalid_request("the host cannot be sent")),
+    }
 }
 
 /// SPEC Q7: credentials are not given twice.
@@ -100,7 +125,7 @@ fn authorization(request: &Request) -> Result<Option<HeaderValue>, Error> {
     let Some(auth) = &request.auth else {
         return Ok(None);
     };
-    if request.fields.contains(&AUTHORIZATION) {
+    if request.fields.contains("authorization") {
         return Err(Error::invalid_request(
             "credentials are given twice: as auth or in the URL, and as an Authorization header",
         ));
@@ -127,19 +152,19 @@ fn framing(
     let length = request.body.as_ref().map(|body| body.bytes.len() as u64);
     // Which of two values counts is read differently by different servers
     // (RFC 9112 §11.2), so a second one is never sent, the same or not.
-    for framing in [TRANSFER_ENCODING, CONTENT_LENGTH] {
-        if fields.iter().filter(|(name, _)| **name == framing).count() > 1 {
+    for framing in ["transfer-encoding", "content-length"] {
+        if fields.contains(framing) && fields.all(framing).count() > 1 {
             let message = format!("the header {framing} is given twice");
             return Err(Error::invalid_request(message));
         }
     }
-    if let Some(coding) = fields.first(&TRANSFER_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+    if let Some(coding) = fields.first("transfer-encoding") {
+        if !coding.eq_ignore_ascii_case(b"chunked") {
             return Err(Error::invalid_request(
                 "the only Transfer-Encoding that can be sent is chunked",
             ));
         }
-        if fields.contains(&CONTENT_LENGTH) {
+        if fields.contains("content-length") {
             return Err(Error::invalid_request(
                 "a request has either Content-Length or Transfer-Encoding",
             ));
@@ -149,13 +174,11 @@ fn framing(
         }
         return Ok(BodyLength::Chunked);
     }
-    if let Some(explicit) = fields.first(&CONTENT_LENGTH) {
-        let digits = explicit.as_bytes();
-        let value = explicit
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok());
-        let Some(value) = value.filter(|_| digits.iter().all(u8::is_ascii_digit)) else {
+    if let Some(explicit) = fields.first("content-length") {
+        let text = std::str::from_utf8(explicit).ok();
+        let value = text.and_then(|text| text.parse::<u64>().ok());
+        // The parser would take a sign.
+        let Some(value) = value.filter(|_| explicit.iter().all(u8::is_ascii_digit)) else {
             return Err(Error::invalid_request("Content-Length is not a number"));
         };
         if value != length.unwrap_or(0) {
@@ -175,7 +198,7 @@ fn framing(
             Ok(BodyLength::Known(length))
         }
         None if announces => {
-            fields.append(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            fields.append_static("content-length", "0");
             Ok(BodyLength::Empty)
         }
         _ => Ok(BodyLength::Empty),
@@ -184,6 +207,8 @@ fn framing(
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use http::header::{HOST, TRANSFER_ENCODING};
+
     use super::*;
     use crate::call::{Auth, RequestBody};
 
@@ -204,7 +229,7 @@ mod tests {
         lines.extend(
             head.fields
                 .iter()
-                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())),
+                .map(|(n, v)| format!("{}: {}", n.escape_ascii(), v.escape_ascii())),
         );
         Ok(lines)
     }

@@ -7,6 +7,7 @@
 //! waits.
 
 mod auth;
+mod context;
 mod cookies;
 mod head;
 mod redirect;
@@ -14,6 +15,7 @@ mod settings;
 mod tls;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ use http::Method;
 use url::{Host, Url};
 
 pub use self::auth::Auth;
+pub(crate) use self::context::Context;
 pub(crate) use self::cookies::Cookies;
 pub use self::redirect::RedirectPolicy;
 #[cfg(fuzzing)]
@@ -32,7 +35,9 @@ pub(crate) use self::tls::TlsSource;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, Hop, ResponseHead};
-use crate::job::{Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply};
+use crate::job::{
+    Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+};
 use redirect::Decision;
 
 /// What the caller asked for, as it stands at the current hop. The URL holds no
@@ -62,9 +67,10 @@ impl fmt::Debug for RequestBody {
 
 pub(crate) struct Call {
     request: Request,
-    settings: Settings,
-    tls: TlsSource,
-    cookies: Cookies,
+    settings: Arc<Settings>,
+    context: Context,
+    /// The request's own, instead of the session's.
+    tls: Option<TlsSource>,
     history: Vec<Hop>,
     /// Sent so far, first attempts included.
     attempts: u32,
@@ -76,10 +82,20 @@ pub(crate) struct Call {
     slot: SlotSender<Result<Answer, Error>>,
 }
 
-/// A delivered response and what the call knows of its way.
+/// A delivered response.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) reply: Reply,
+    pub(crate) about: Arc<About>,
+    pub(crate) body: ReplyBody,
+}
+
+/// All of a response but its body, which shares it: the head, and what the call
+/// knows of its way.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) head: ResponseHead,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) reused: bool,
     pub(crate) method: Method,
     /// With the fragment, without credentials.
     pub(crate) url: Url,
@@ -110,9 +126,9 @@ impl Call {
     /// A call that fills `slot`. `now` starts the total limit.
     pub(crate) fn new(
         request: Request,
-        settings: Settings,
-        tls: TlsSource,
-        cookies: Cookies,
+        settings: Arc<Settings>,
+        context: Context,
+        tls: Option<TlsSource>,
         now: Instant,
         slot: SlotSender<Result<Answer, Error>>,
     ) -> Self {
@@ -123,8 +139,8 @@ impl Call {
         Self {
             request,
             settings,
+            context,
             tls,
-            cookies,
             history: Vec::new(),
             attempts: 0,
             retried: false,
@@ -166,13 +182,16 @@ impl Call {
             upload,
             limits,
             fresh: std::mem::take(&mut self.fresh),
+            repeatable: self.settings.retry_stale
+                && !self.retried
+                && is_idempotent(&self.request.method),
             advance: self,
         }))
     }
 
     fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Bytes), Error> {
         let key = self.pool_key()?;
-        let cookie = self.cookies.header(&self.request);
+        let cookie = self.context.cookies().header(&self.request);
         let head = head::build(&self.request, &self.settings, cookie)?;
         let upload = self.request.body.as_ref().map(|body| body.bytes.clone());
         Ok((key, head, upload.unwrap_or_default()))
@@ -182,17 +201,22 @@ impl Call {
         let url = &self.request.url;
         let tls = match url.scheme() {
             "http" => None,
-            "https" => Some(self.tls.client()?),
+            "https" => {
+                let source = self.tls.as_ref().unwrap_or(self.context.tls());
+                Some(source.client()?)
+            }
             other => {
                 let message = format!("the scheme {other:?} is neither http nor https");
                 return Err(Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request));
             }
         };
         let port = url.port_or_known_default().unwrap_or_default();
-        let key = match url.host() {
-            Some(Host::Domain(name)) if !name.is_empty() => PoolKey::new(name, port, tls),
-            Some(Host::Ipv4(address)) => PoolKey::new(&address.to_string(), port, tls),
-            Some(Host::Ipv6(address)) => PoolKey::new(&address.to_string(), port, tls),
+        let key = match (url.host(), url.host_str()) {
+            (Some(Host::Ipv6(address)), _) => {
+                // The URL's own spelling has brackets.
+                self.context.key(&address.to_string(), port, tls)
+            }
+            (Some(_), Some(host)) if !host.is_empty() => self.context.key(host, port, tls),
             _ => {
                 let error = Error::new(Kind::InvalidUrl, "the URL has no host");
                 return Err(error.with_phase(Phase::Request));
@@ -202,7 +226,7 @@ impl Call {
     }
 
     fn replied(self: Box<Self>, reply: Reply) -> Next {
-        self.cookies.store(&self.request.url, &reply.head);
+        self.context.cookies().store(&self.request.url, &reply.head);
         match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
             Decision::Deliver => self.deliver(reply),
             Decision::Follow(next) => self.follow(*next, &reply),
@@ -243,14 +267,14 @@ impl Call {
             headers: reply.head.to_map(),
             body: Bytes::new(),
         };
-        self.answer(Err(error.with_response(response).with_peer(reply.peer)))
+        self.fail(error.with_response(response).with_peer(reply.peer))
     }
 
     fn failed(mut self: Box<Self>, failure: Failure) -> Next {
         if self.may_send_again(failure.progress) && !is_final(&failure.error) {
             return self.again();
         }
-        self.answer(Err(failure.error))
+        self.fail(failure.error)
     }
 
     /// SPEC Y1: what a reused connection swallowed may be sent again where no
@@ -274,31 +298,36 @@ impl Call {
     fn again(self: Box<Self>) -> Next {
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
-            Err((call, error)) => call.answer(Err(error)),
+            Err((call, error)) => call.fail(error),
         }
     }
 
-    fn deliver(mut self: Box<Self>, reply: Reply) -> Next {
-        let answer = Answer {
-            reply,
-            method: self.request.method.clone(),
-            url: self.request.url.clone(),
-            history: shared(std::mem::take(&mut self.history)),
+    fn deliver(self: Box<Self>, reply: Reply) -> Next {
+        let about = Arc::new(About {
+            head: reply.head,
+            peer: reply.peer,
+            reused: reply.reused,
+            method: self.request.method,
+            url: self.request.url,
+            history: shared(self.history),
             attempts: self.attempts,
-        };
-        self.answer(Ok(answer))
+        });
+        let body = reply.body;
+        fill(self.slot, Ok(Answer { about, body }))
     }
 
-    fn answer(mut self: Box<Self>, result: Result<Answer, Error>) -> Next {
-        let result = result.map_err(|error| {
-            let history = shared(std::mem::take(&mut self.history));
-            error.with_url(&self.request.url).with_history(&history)
-        });
-        // The caller may have gone; then nobody misses the answer, and a body
-        // in it cancels itself when it is dropped.
-        let _ = self.slot.fill(result);
-        Next::Deliver
+    fn fail(self: Box<Self>, error: Error) -> Next {
+        let error = error.with_url(&self.request.url);
+        let history = shared(self.history);
+        fill(self.slot, Err(error.with_history(&history)))
     }
+}
+
+fn fill(slot: SlotSender<Result<Answer, Error>>, result: Result<Answer, Error>) -> Next {
+    // The caller may have gone; then nobody misses the answer, and a body in
+    // it cancels itself when it is dropped.
+    let _ = slot.fill(result);
+    Next::Deliver
 }
 
 impl Advance for Call {

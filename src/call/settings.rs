@@ -1,5 +1,6 @@
 //! How requests are made: a session's settings, and the request's over them.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Version;
@@ -7,6 +8,7 @@ use http::header::HeaderName;
 
 use super::redirect::RedirectPolicy;
 use crate::handoff::pipe::Budget;
+use crate::head::Fields;
 
 /// Time limits of a request (SPEC §5). `None` is no limit.
 ///
@@ -127,6 +129,9 @@ pub(crate) struct Settings {
     pub(crate) expect_continue: Duration,
     /// C2: says `Connection: close`, since the connector will.
     pub(crate) force_close: bool,
+    /// The automatic fields of a request that brings none of them: made of what
+    /// stands above on first use, and to be emptied when that changes.
+    pub(super) automatic: OnceLock<Fields>,
 }
 
 impl Default for Settings {
@@ -148,6 +153,7 @@ impl Default for Settings {
             max_fields: 128,
             expect_continue: Duration::from_secs(1),
             force_close: false,
+            automatic: OnceLock::new(),
         }
     }
 }
@@ -155,6 +161,14 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn skips(&self, name: &HeaderName) -> bool {
         self.skip_auto_headers.contains(name)
+    }
+
+    /// The settings of one request, to change them: its session's, copied if
+    /// they have not been yet.
+    pub(crate) fn of_request(shared: &mut Arc<Self>) -> &mut Self {
+        let own = Arc::make_mut(shared);
+        own.automatic = OnceLock::new();
+        own
     }
 
     /// SPEC S20: reading pauses above twice the mark and goes on below it.

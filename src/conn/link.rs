@@ -40,6 +40,8 @@ pub(crate) struct Link<S> {
     stage: Stage,
     readable: bool,
     writable: bool,
+    /// The next read may wait for something to come.
+    waits: bool,
     /// Whether the socket took any byte since [`Link::forget_sent`].
     sent: bool,
     /// The socket reported its end. TLS may still hold records of before.
@@ -101,6 +103,7 @@ impl<S: Stream> Link<S> {
             stage: Stage::Connect,
             readable: false,
             writable: false,
+            waits: false,
             sent: false,
             ended: false,
             hung_up: false,
@@ -124,10 +127,25 @@ impl<S: Stream> Link<S> {
         &mut self.stream
     }
 
+    /// Lets the next read wait: it stands for a wait and a read, and brings
+    /// nothing if the wait was in vain.
+    pub(crate) fn wait_in_read(&mut self) {
+        self.readable = true;
+        self.waits = true;
+    }
+
     /// Nobody watched the socket for a while: it may be ready for anything.
     pub(crate) fn suspect(&mut self) {
         self.readable = true;
         self.writable = true;
+        self.waits = false;
+    }
+
+    /// It has only just become idle, and whatever has happened since will show.
+    pub(crate) fn assume_quiet(&mut self) {
+        self.readable = false;
+        self.writable = true;
+        self.waits = false;
     }
 
     /// Notes what the driver has learnt of the socket.
@@ -201,7 +219,13 @@ impl<S: Stream> Link<S> {
             if !self.readable {
                 return Ok(false);
             }
-            match fill(&mut self.stream, tls, HANDSHAKE_READ, &mut self.readable)? {
+            match fill(
+                &mut self.stream,
+                tls,
+                HANDSHAKE_READ,
+                &mut self.readable,
+                false,
+            )? {
                 Fill::Bytes(_) => {}
                 Fill::Blocked => return Ok(false),
                 Fill::End => tls.eof()?,
@@ -212,7 +236,8 @@ impl<S: Stream> Link<S> {
     /// Reads plaintext behind what `into` holds, about `room` bytes at most.
     pub(crate) fn read(&mut self, into: &mut BytesMut, room: usize) -> Result<Read, LinkFault> {
         let Some(tls) = &mut self.tls else {
-            return read_plain(&mut self.stream, into, room, &mut self.readable);
+            let waits = std::mem::take(&mut self.waits);
+            return read_plain(&mut self.stream, into, room, &mut self.readable, waits);
         };
         let before = into.len();
         let limit = before.saturating_add(room);
@@ -243,7 +268,8 @@ impl<S: Stream> Link<S> {
                 return Ok(Read::Barren);
             }
             let room = room.clamp(HANDSHAKE_READ, MAX_CIPHERTEXT);
-            match fill(&mut self.stream, tls, room, &mut self.readable)? {
+            let waits = std::mem::take(&mut self.waits);
+            match fill(&mut self.stream, tls, room, &mut self.readable, waits)? {
                 Fill::Bytes(n) => taken += n,
                 Fill::Blocked => return Ok(Read::Blocked),
                 Fill::End => self.ended = true,
@@ -380,13 +406,11 @@ fn fill<S: Stream>(
     tls: &mut TlsSession,
     room: usize,
     readable: &mut bool,
+    waits: bool,
 ) -> Result<Fill, LinkFault> {
-    match stream.read(tls.read_space(room)) {
+    match read_into(stream, tls.inbound(room), waits) {
         Ok(0) => Ok(Fill::End),
-        Ok(n) => {
-            tls.advance(n);
-            Ok(Fill::Bytes(n))
-        }
+        Ok(n) => Ok(Fill::Bytes(n)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             *readable = false;
             Ok(Fill::Blocked)
@@ -408,11 +432,20 @@ fn flush<S: Stream>(stream: &mut S, tls: &mut TlsSession, writable: &mut bool) -
     Ok(())
 }
 
+fn read_into<S: Stream>(stream: &mut S, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
+    if waits {
+        stream.read_waiting(into)
+    } else {
+        stream.read_spare(into)
+    }
+}
+
 fn read_plain<S: Stream>(
     stream: &mut S,
     into: &mut BytesMut,
     room: usize,
     readable: &mut bool,
+    waits: bool,
 ) -> Result<Read, LinkFault> {
     if !*readable {
         return Ok(Read::Blocked);
@@ -421,7 +454,7 @@ fn read_plain<S: Stream>(
     // little of it is copied, so that a piece that waits for its reader keeps
     // not much more alive than itself.
     let mut buffer = Vec::with_capacity(room);
-    let read = stream.read_spare(&mut buffer);
+    let read = read_into(stream, &mut buffer, waits);
     if !into.is_empty() {
         into.extend_from_slice(&buffer);
     } else if buffer.len() >= room / 2 {

@@ -55,6 +55,7 @@ pub(crate) struct Conn<S> {
     timing: Timing,
     /// Exchanges carried before the current one.
     served: u32,
+    rested: Option<Instant>,
     received: bool,
     /// The final head has come. An upload it cut short may be stuck for ever.
     answered: bool,
@@ -82,6 +83,8 @@ pub(crate) struct Want {
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) deadline: Option<Instant>,
+    /// The gap between received bytes is being measured.
+    pub(crate) gap: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -105,6 +108,7 @@ impl<S: Stream> Conn<S> {
             upload: Bytes::new(),
             timing: Timing::default(),
             served: 0,
+            rested: None,
             received: false,
             answered: false,
             send_fault: None,
@@ -126,6 +130,11 @@ impl<S: Stream> Conn<S> {
 
     pub(crate) fn stream(&self) -> &S {
         self.link.stream()
+    }
+
+    /// When it became idle, if it has carried anything.
+    pub(crate) fn rested(&self) -> Option<Instant> {
+        self.rested
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -315,6 +324,7 @@ impl<S: Stream> Conn<S> {
             read,
             write: !self.is_flushed(),
             deadline: self.timing.earliest(),
+            gap: self.timing.is_read_armed(),
         }
     }
 
@@ -350,13 +360,14 @@ impl<S: Stream> Conn<S> {
 
     /// After [`Pumped::Done`]: ready for the next exchange, its buffers given
     /// back; or false, and it must be closed (SPEC P2).
-    pub(crate) fn rest(&mut self) -> bool {
+    pub(crate) fn rest(&mut self, now: Instant) -> bool {
         let is_reusable = self.machine.is_reusable(self.input.len());
         if !is_reusable || !self.is_flushed() || self.link.is_hung_up() {
             return false;
         }
         self.machine.reset();
         self.served = self.served.saturating_add(1);
+        self.rested = Some(now);
         self.input = BytesMut::new();
         self.out.clear();
         self.upload = Bytes::new();

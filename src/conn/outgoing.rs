@@ -11,6 +11,9 @@ use bytes::{Buf, Bytes};
 /// segment and, under TLS, in one record.
 const COPY: usize = 4 * 1024;
 
+/// What an idle connection keeps to encode the next head in.
+const USUAL_HEAD: usize = 512;
+
 /// Slices given to one write. More seldom helps, and the array lives on the stack.
 const SLICES: usize = 16;
 
@@ -92,9 +95,14 @@ impl Outgoing {
         }
     }
 
-    /// Forgets everything, and the memory with it.
+    /// Forgets everything, and the memory with it but for that of a usual head.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.head.clear();
+        if self.head.capacity() > USUAL_HEAD {
+            self.head = Vec::new();
+        }
+        self.written = 0;
+        self.body = VecDeque::new();
     }
 }
 

@@ -1,11 +1,11 @@
 //! One TLS client session: ciphertext in and out of our own buffers, and no I/O.
 //!
 //! ```text
-//!   socket ─► read_space/advance ─► inbound ─ process ─► plaintext (the caller's buffer)
+//!   socket ─────► inbound ─────────────── process ─► plaintext (the caller's buffer)
 //!   socket ◄─ outgoing/consume  ◄─ outbound ◄─ encrypt ─ plaintext
 //! ```
 //!
-//! The driver's law: after every `advance`, and after every drain of the plaintext
+//! The driver's law: after every read, and after every drain of the plaintext
 //! buffer, call [`process`](TlsSession::process); after every call of anything, write
 //! [`outgoing`](TlsSession::outgoing) to the socket; wait for the socket to become
 //! readable only while [`has_buffered`](TlsSession::has_buffered) is false.
@@ -46,7 +46,7 @@ mod fault;
 mod window;
 
 pub(crate) use fault::TlsFault;
-use window::Window;
+use window::{Inbound, Window};
 
 /// Most plaintext in one record (RFC 8446 §5.1).
 const MAX_PLAINTEXT: usize = 16 * 1024;
@@ -69,7 +69,7 @@ const MAX_INBOUND: usize = 128 * 1024;
 /// A TLS client session over its own ciphertext buffers.
 pub(crate) struct TlsSession {
     connection: UnbufferedClientConnection,
-    inbound: Window,
+    inbound: Inbound,
     outbound: Window,
     receiving: Receiving,
     sending: Sending,
@@ -114,7 +114,7 @@ impl TlsSession {
             .map_err(TlsFault::Handshake)?;
         let mut session = Self {
             connection,
-            inbound: Window::default(),
+            inbound: Inbound::default(),
             outbound: Window::default(),
             receiving: Receiving::Open { seen: 0 },
             sending: Sending::Open,
@@ -123,16 +123,10 @@ impl TlsSession {
         Ok(session)
     }
 
-    /// Where the driver reads ciphertext to: at least `len` bytes (for a `len` above
-    /// zero never empty, so a read of 0 is an end of file), zeroed once and then reused.
-    /// Do not read while [`has_buffered`](Self::has_buffered): that is the backpressure.
-    pub(crate) fn read_space(&mut self, len: usize) -> &mut [u8] {
-        self.inbound.spare(len)
-    }
-
-    /// Counts `len` bytes as read into [`read_space`](Self::read_space).
-    pub(crate) fn advance(&mut self, len: usize) {
-        self.inbound.advance(len);
+    /// Where the driver appends ciphertext, with room for at least `len` bytes. Do not
+    /// read while [`has_buffered`](Self::has_buffered): that is the backpressure.
+    pub(crate) fn inbound(&mut self, len: usize) -> &mut Vec<u8> {
+        self.inbound.tail(len)
     }
 
     /// Takes all complete records: appends decrypted data to `plain`, queues replies.

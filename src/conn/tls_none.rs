@@ -24,11 +24,7 @@ impl TlsSession {
         Err(TlsFault)
     }
 
-    pub(crate) fn read_space(&mut self, _len: usize) -> &mut [u8] {
-        match *self {}
-    }
-
-    pub(crate) fn advance(&mut self, _n: usize) {
+    pub(crate) fn inbound(&mut self, _len: usize) -> &mut Vec<u8> {
         match *self {}
     }
 

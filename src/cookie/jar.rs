@@ -85,6 +85,10 @@ impl CookieJar {
     /// The value of the `Cookie` header for a request to `url`, or `None` to
     /// send none.
     pub fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        // Asked for each request, most of which go where no cookies are for.
+        if !lock(&self.inner.store).may_match(url.host_str()?) {
+            return None;
+        }
         self.header_at(url, now())
     }
 

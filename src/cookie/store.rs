@@ -23,6 +23,10 @@ pub(super) const MAX_PER_SITE: usize = 180;
 /// Cookies kept in all, not counting shared ones, which no server can set.
 pub(super) const MAX_TOTAL: usize = 3000;
 
+/// Up to so many sites, comparing a host with each is cheaper than finding out
+/// which is its own.
+const FEW_SITES: usize = 16;
+
 /// How many are left when the total was passed.
 const TOTAL_AFTER_EVICTION: usize = 2700;
 
@@ -80,6 +84,18 @@ impl Store {
             self.evict_total(now);
         }
         taken
+    }
+
+    /// Whether [`Self::matching`] may find any for this host. Cheap where the
+    /// jar is empty or has few sites: the registrable domain is not asked for.
+    pub(super) fn may_match(&self, host: &str) -> bool {
+        let is_at_or_below = |site: &str| {
+            host.strip_suffix(site)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        !self.shared.is_empty()
+            || self.sites.len() > FEW_SITES
+            || self.sites.keys().any(|site| is_at_or_below(site))
     }
 
     /// The cookies for a request, in the order of sending (K7): longer paths

@@ -27,7 +27,7 @@ use crate::error::{Error, Phase};
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::park;
 use crate::job::{Cancel, Command, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply};
-use crate::net::mio::{MioStream, Unwatcher};
+use crate::net::mio::{MioStream, PATIENCE, Unwatcher};
 use crate::net::poll;
 use crate::pool::{Lending, Revoked, Tell};
 use dial::Dialed;
@@ -98,7 +98,9 @@ impl Lessee {
             let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
                 Lending::Taken(mut lease) => {
                     self.unwatch(&mut lease);
-                    if !lease.probe() {
+                    if is_hot(&lease, &exchange, now) {
+                        lease.link().assume_quiet();
+                    } else if !lease.probe() {
                         // Dead; there may be another.
                         lease.hang_up();
                         lease.discard();
@@ -159,6 +161,7 @@ impl Lessee {
         };
         match ended {
             Ended::Complete => {
+                *now = poll::now();
                 if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {
                     let error = revoked_error(revoked).with_peer(Some(peer));
                     let progress = Progress::Begun;
@@ -227,7 +230,7 @@ impl Lessee {
             let done = sip.is_done();
             match pumped {
                 Ok(Pumped::Done) => {
-                    match self.retire(lease, outlet.keep_alive, now) {
+                    match self.retire(lease, outlet.keep_alive, poll::now()) {
                         None => outlet.finish(),
                         Some(revoked) => outlet.fail(revoked_error(revoked)),
                     }
@@ -269,7 +272,7 @@ impl Lessee {
         keep_alive: Option<Duration>,
         now: Instant,
     ) -> Option<Revoked> {
-        if self.terms.force_close || !lease.rest() {
+        if self.terms.force_close || !lease.rest(now) {
             lease.hang_up();
             return lease.discard();
         }
@@ -297,8 +300,29 @@ impl Lessee {
     }
 }
 
-/// Waits for what the connection wants; gives the time after it.
+/// An idle connection is not probed within this time, for a request that would
+/// be sent again if it turned out to be stale: a server that means to close it
+/// has hardly had the time, and the look costs as much as a tenth of a small
+/// request.
+const HOT: Duration = Duration::from_millis(1);
+
+fn is_hot(lease: &Lease, exchange: &Exchange, now: Instant) -> bool {
+    let rested = lease.rested().map(|at| now.saturating_duration_since(at));
+    exchange.repeatable && rested.is_some_and(|rested| rested < HOT)
+}
+
+/// Waits for what the connection wants, here or in its next read; gives the
+/// time the next pump goes by.
 fn wait(lease: &mut Lease, want: Want) -> Instant {
+    let now = poll::now();
+    // One call that waits and reads, instead of one for each. It wakes up late
+    // if in vain, and a gap would be counted from before it.
+    let far = now + PATIENCE + PATIENCE / 16;
+    let is_far = want.deadline.is_none_or(|at| at > far);
+    if want.read && !want.write && !want.gap && is_far && lease.link().stream_mut().may_wait() {
+        lease.link().wait_in_read();
+        return now;
+    }
     match poll::wait(lease.stream(), want.read, want.write, want.deadline) {
         Ok(state) => lease.link().ready(state),
         // Out of memory, perhaps: the socket itself shall say what is wrong.

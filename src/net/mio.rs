@@ -1,6 +1,6 @@
 //! The real network, over mio. The only file that knows mio.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,11 +78,11 @@ impl Net for MioNet {
     }
 
     fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
-        source::register(self.poll.registry(), &mut stream.0, token)
+        source::register(self.poll.registry(), &mut stream.socket, token)
     }
 
     fn deregister(&mut self, stream: &mut MioStream) {
-        source::deregister(self.poll.registry(), &mut stream.0);
+        source::deregister(self.poll.registry(), &mut stream.socket);
     }
 
     fn watch(&mut self, socket: &Arc<TcpStream>, token: Token) -> io::Result<()> {
@@ -182,20 +182,42 @@ mod source {
     }
 }
 
+/// How long a read waits at most.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
-pub(crate) struct MioStream(Arc<TcpStream>);
+pub(crate) struct MioStream {
+    socket: Arc<TcpStream>,
+    /// The socket blocks, for [`PATIENCE`], where a call does not say otherwise.
+    waits: bool,
+}
 
 impl MioStream {
     /// Begins to connect.
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(Arc::new(TcpStream::connect(address)?)))
+        Ok(Self {
+            socket: Arc::new(TcpStream::connect(address)?),
+            waits: false,
+        })
+    }
+
+    /// Sees to it that [`Stream::read_waiting`] waits, if the system lets it.
+    /// Everything else still does not.
+    #[cfg(unix)]
+    pub(crate) fn may_wait(&mut self) -> bool {
+        if !self.waits {
+            let socket = SockRef::from(&*self.socket);
+            self.waits = socket.set_read_timeout(Some(PATIENCE)).is_ok()
+                && socket.set_nonblocking(false).is_ok();
+        }
+        self.waits
     }
 }
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for MioStream {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        std::os::fd::AsFd::as_fd(&*self.0)
+        std::os::fd::AsFd::as_fd(&*self.socket)
     }
 }
 
@@ -203,7 +225,7 @@ impl Stream for MioStream {
     type Shared = Arc<TcpStream>;
 
     fn share(&self) -> Arc<TcpStream> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.socket)
     }
 
     fn shut(socket: &Arc<TcpStream>) {
@@ -211,13 +233,35 @@ impl Stream for MioStream {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
+    #[cfg(unix)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| (&*self.0).read(into))
+        retry(|| super::poll::read(&*self.socket, into))
     }
 
     #[cfg(unix)]
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        retry(|| super::poll::read_spare(&*self.0, into))
+        retry(|| super::poll::read_spare(&*self.socket, into))
+    }
+
+    #[cfg(unix)]
+    fn read_waiting(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        match super::poll::read_waiting(&*self.socket, into) {
+            // Whoever waits has the time to look at, before it waits again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            other => other,
+        }
+    }
+
+    #[cfg(unix)]
+    fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| super::poll::write(&*self.socket, from))
+    }
+
+    #[cfg(not(unix))]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        retry(|| io::Read::read(&mut &*self.socket, into))
     }
 
     #[cfg(not(unix))]
@@ -229,24 +273,19 @@ impl Stream for MioStream {
         read
     }
 
+    #[cfg(not(unix))]
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let socket = SockRef::from(&*self.0);
-        // A program may have put SIGPIPE back to what ends it; these calls
-        // leave it out of the matter.
-        match from {
-            [one] => retry(|| socket.send_with_flags(one, NO_SIGNAL)),
-            many => retry(|| socket.send_vectored_with_flags(many, NO_SIGNAL)),
-        }
+        retry(|| io::Write::write_vectored(&mut &*self.socket, from))
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        if let Some(error) = self.0.take_error()? {
+        if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
-        match self.0.peer_addr() {
+        match self.socket.peer_addr() {
             Ok(_) => {
                 // C29. A socket that cannot have it (none known) works without.
-                let _ = self.0.set_nodelay(true);
+                let _ = self.socket.set_nodelay(true);
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
@@ -257,16 +296,9 @@ impl Stream for MioStream {
 
     fn abort_on_close(&mut self) {
         // Without it the close is an ordinary one, which is no worse than late.
-        let _ = SockRef::from(&*self.0).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
     }
 }
-
-/// `MSG_NOSIGNAL`. The other systems that have SIGPIPE set it for the socket,
-/// which mio does.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const NO_SIGNAL: i32 = 0x4000;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const NO_SIGNAL: i32 = 0;
 
 /// What a connecting socket answers on some systems.
 #[cfg(any(target_os = "linux", target_os = "android"))]

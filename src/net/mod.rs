@@ -61,6 +61,12 @@ pub(crate) trait Stream: Send + 'static {
     /// have room. Nothing has to be cleared for it first.
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize>;
 
+    /// As [`read_spare`](Self::read_spare), but may first wait for a while
+    /// where that was asked for; `WouldBlock` after it.
+    fn read_waiting(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_spare(into)
+    }
+
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize>;
     /// `Ok(false)`: still connecting.
     fn connected(&mut self) -> io::Result<bool>;

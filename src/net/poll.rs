@@ -1,13 +1,14 @@
-//! Waiting for one socket with poll(2), on whichever thread: what a driver
-//! does that is not the reactor. The only file that knows rustix.
+//! Sockets by system calls whose manner is said with each call, whatever mode
+//! the socket is in, and waiting for one with poll(2), on whichever thread. The
+//! only file that knows rustix.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::Readiness;
 
@@ -54,11 +55,39 @@ const HANGS_UP: PollFlags = PollFlags::RDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const HANGS_UP: PollFlags = PollFlags::empty();
 
-/// Reads behind what `into` holds, into memory nobody has cleared.
+/// Reads behind what `into` holds, into memory nobody has cleared. Never blocks,
+/// whatever the socket's mode.
 pub(super) fn read_spare(socket: &impl AsFd, into: &mut Vec<u8>) -> io::Result<usize> {
+    let (read, _) = recv(socket, spare_capacity(into), RecvFlags::DONTWAIT)?;
+    Ok(read)
+}
+
+/// As [`read_spare`], but waits as long as the socket's own timeout says.
+pub(super) fn read_waiting(socket: &impl AsFd, into: &mut Vec<u8>) -> io::Result<usize> {
     let (read, _) = recv(socket, spare_capacity(into), RecvFlags::empty())?;
     Ok(read)
 }
+
+pub(super) fn read(socket: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    let (read, _) = recv(socket, into, RecvFlags::DONTWAIT)?;
+    Ok(read)
+}
+
+/// Writes without ever blocking, and without SIGPIPE: a program may have put
+/// that back to what ends it.
+pub(super) fn write(socket: &impl AsFd, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT.union(NO_SIGNAL);
+    Ok(match from {
+        [one] => send(socket, one, flags)?,
+        many => sendmsg(socket, many, &mut SendAncillaryBuffer::default(), flags)?,
+    })
+}
+
+/// The systems without this flag set it for the socket, which mio does.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 fn timespec(wait: Duration) -> Timespec {
     Timespec {

@@ -20,7 +20,7 @@ usage: peers [--workload LIST] [--client LIST] [--rounds N] [--quick]
                     reqwest-blocking isahc curl curl-multi hyper attohttpc
                     minreq (default: all; the limit always takes part)
   --rounds N        rounds, of which the medians are shown (default: 7)
-  --quick           a tenth of the requests, and 32 MiB instead of 1 GiB
+  --quick           a tenth of the requests, and transfers of 32 MiB
   --no-nginx        only our own server, though nginx is installed
   --json FILE       writes all figures
   --plot FILE.svg   draws the ratios to the limit

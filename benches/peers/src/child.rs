@@ -55,7 +55,14 @@ fn measure(task: &Task) -> Result<Sample, Error> {
         bytes: size.bytes,
     };
     let client = clients::named(&task.client, &job)?;
-    let meter = || Meter::new(size.warmup, size.requests);
+    let meter = || {
+        let meter = Meter::new(size.warmup, size.requests);
+        if task.workload.is_transfer() {
+            meter.of_medians()
+        } else {
+            meter
+        }
+    };
     let mut sample = match task.workload.shape() {
         Shape::Idle(count) => idle(&*client, count)?,
         Shape::Mix(lanes) => {

@@ -13,11 +13,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bare_tls;
 mod child;
 mod clients;
 mod meter;
+mod network;
 mod plan;
 mod plot;
+mod repeat;
 mod report;
 mod run;
 mod server;
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &args::Options) -> Outcome {
+    network::enter_own()?;
     let samples = run::run(options)?;
     let report = report::Report::new(&samples, options)?;
     print!("{}", report.table());

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::usage::Reading;
@@ -15,6 +15,9 @@ use crate::usage::Reading;
 pub(crate) struct Meter {
     warmup: usize,
     total: usize,
+    /// Whether time and processor time are medians of the requests, and not
+    /// means.
+    of_medians: bool,
     issued: AtomicUsize,
     /// Lanes that may still have a request under way.
     active: AtomicUsize,
@@ -25,6 +28,8 @@ pub(crate) struct Meter {
 struct State {
     /// Nanoseconds each.
     laps: Vec<u64>,
+    /// The processor time of each, in nanoseconds, where it is taken.
+    cpu_laps: Vec<u64>,
     begin: Option<Reading>,
     end: Option<Reading>,
 }
@@ -44,6 +49,7 @@ impl Meter {
         Self {
             warmup,
             total: warmup + requests,
+            of_medians: false,
             issued: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             state: Mutex::new(State {
@@ -53,12 +59,23 @@ impl Meter {
         }
     }
 
+    /// For few and long requests in one lane: what disturbs one of them then
+    /// does not count. The counters are read before each.
+    pub(crate) fn of_medians(self) -> Self {
+        Self {
+            of_medians: true,
+            ..self
+        }
+    }
+
     pub(crate) fn lane(&self) -> Lane<'_> {
         self.active.fetch_add(1, Ordering::SeqCst);
         Lane {
             meter: self,
             since: None,
+            cpu_since: None,
             laps: Vec::with_capacity(self.total - self.warmup),
+            cpu_laps: Vec::new(),
         }
     }
 
@@ -75,18 +92,32 @@ impl Meter {
             return Err("the workload ended before its requests were made".into());
         };
         let requests = self.total - self.warmup;
+        if self.of_medians && state.cpu_laps.len() < requests {
+            return Err("the processor time is not to be had".into());
+        }
         if state.laps.len() != requests {
             let made = state.laps.len();
             return Err(format!("{made} of {requests} requests were made").into());
         }
         let mut laps = state.laps;
         laps.sort_unstable();
+        let mut cpu_laps = state.cpu_laps;
+        cpu_laps.sort_unstable();
         let each = |total: f64| total / requests as f64;
+        let p50_us = quantile(&laps, 50) as f64 / 1e3;
+        let (wall_us, cpu_us) = if self.of_medians {
+            (p50_us, quantile(&cpu_laps, 50) as f64 / 1e3)
+        } else {
+            (
+                each((end.at - begin.at).as_secs_f64() * 1e6),
+                each(end.cpu.saturating_sub(begin.cpu).as_secs_f64() * 1e6),
+            )
+        };
         Ok(Figures {
-            p50_us: quantile(&laps, 50) as f64 / 1e3,
+            p50_us,
             p99_us: quantile(&laps, 99) as f64 / 1e3,
-            wall_us: each((end.at - begin.at).as_secs_f64() * 1e6),
-            cpu_us: each(end.cpu.saturating_sub(begin.cpu).as_secs_f64() * 1e6),
+            wall_us,
+            cpu_us,
             switches: each(end.switches.saturating_sub(begin.switches) as f64),
         })
     }
@@ -107,7 +138,10 @@ pub(crate) struct Lane<'a> {
     meter: &'a Meter,
     /// When the request under way began, if it counts.
     since: Option<Instant>,
+    /// The processor time then, where it is taken.
+    cpu_since: Option<Duration>,
     laps: Vec<u64>,
+    cpu_laps: Vec<u64>,
 }
 
 impl Lane<'_> {
@@ -116,6 +150,12 @@ impl Lane<'_> {
         let now = Instant::now();
         if let Some(since) = self.since.take() {
             self.laps.push((now - since).as_nanos() as u64);
+        }
+        if let Some(since) = self.cpu_since.take()
+            && let Ok(reading) = Reading::now()
+        {
+            let cpu = reading.cpu.saturating_sub(since);
+            self.cpu_laps.push(cpu.as_nanos() as u64);
         }
         let turn = self.meter.issued.fetch_add(1, Ordering::Relaxed);
         if turn < self.meter.warmup {
@@ -130,6 +170,10 @@ impl Lane<'_> {
         } else {
             self.since = Some(now);
         }
+        if self.meter.of_medians && turn >= self.meter.warmup {
+            self.cpu_since = Reading::now().ok().map(|reading| reading.cpu);
+            self.since = Some(Instant::now());
+        }
         true
     }
 }
@@ -141,6 +185,7 @@ impl Drop for Lane<'_> {
         let end = if last { Reading::now().ok() } else { None };
         let mut state = self.meter.state();
         state.laps.append(&mut self.laps);
+        state.cpu_laps.append(&mut self.cpu_laps);
         if last && self.meter.issued.load(Ordering::SeqCst) > self.meter.total {
             state.end = end;
         }
@@ -164,6 +209,23 @@ mod tests {
         assert_eq!(turns, 7, "13 turns, two at a time");
         let figures = meter.figures().expect("all requests were made");
         assert!(figures.p50_us <= figures.p99_us);
+    }
+
+    #[test]
+    fn one_disturbed_request_is_not_in_the_medians() {
+        let meter = Meter::new(1, 5).of_medians();
+        {
+            let mut lane = meter.lane();
+            let mut requests = 0;
+            while lane.turn() {
+                requests += 1;
+                if requests == 3 {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+        let figures = meter.figures().expect("all requests were made");
+        assert!(figures.wall_us < 10_000.0 && figures.p99_us > 50_000.0);
     }
 
     #[test]

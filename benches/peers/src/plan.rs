@@ -139,11 +139,11 @@ impl Workload {
             Self::Thr64 => "64 threads",
             Self::Conn => "a new connection each",
             Self::ConnTls => "a new TLS connection each, resumed",
-            Self::Down => "1 GiB down",
-            Self::Chunked => "1 GiB down, chunked",
-            Self::DownTls => "1 GiB down over TLS",
-            Self::Up => "1 GiB up",
-            Self::UpTls => "1 GiB up over TLS",
+            Self::Down => "128 MiB down",
+            Self::Chunked => "128 MiB down, chunked",
+            Self::DownTls => "128 MiB down over TLS",
+            Self::Up => "128 MiB up",
+            Self::UpTls => "128 MiB up over TLS",
             Self::Idle => "memory of an idle connection",
             Self::IdleTls => "memory of an idle TLS connection",
             Self::Mix => "one caller beside 50 in flight",
@@ -196,6 +196,14 @@ impl Workload {
         matches!(self, Self::Conn | Self::ConnTls)
     }
 
+    /// A few large bodies: each is measured by itself, for the median of them.
+    pub(crate) fn is_transfer(self) -> bool {
+        matches!(
+            self,
+            Self::Down | Self::Chunked | Self::DownTls | Self::Up | Self::UpTls
+        )
+    }
+
     /// Many small requests: the server's door for that.
     pub(crate) fn is_many(self) -> bool {
         matches!(self, Self::Fly100 | Self::Thr8 | Self::Thr64)
@@ -238,13 +246,9 @@ impl Workload {
             Self::Conn => (100, 1_500),
             Self::ConnTls => (50, 500),
             Self::Mix => (500, 3_000),
-            Self::Down
-            | Self::Chunked
-            | Self::DownTls
-            | Self::Up
-            | Self::UpTls
-            | Self::Idle
-            | Self::IdleTls => (0, 1),
+            // The first, in which the windows open, does not count.
+            Self::Down | Self::Chunked | Self::DownTls | Self::Up | Self::UpTls => (1, 8),
+            Self::Idle | Self::IdleTls => (0, 1),
         };
         if quick {
             Size {
@@ -256,7 +260,7 @@ impl Workload {
             Size {
                 warmup,
                 requests,
-                bytes: 1 << 30,
+                bytes: 128 << 20,
             }
         }
     }

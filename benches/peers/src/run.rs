@@ -60,14 +60,13 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Entry>, Error> {
     let progress = progress(options.rounds * stages.len() * options.clients.len());
     let mut entries = Vec::new();
     let mut unable = HashSet::new();
+    let mut order: Vec<&String> = options.clients.iter().collect();
+    let mut dice = Dice::default();
     for round in 0..options.rounds {
         for (at, doors, workload) in stages.iter().copied() {
-            // Each round begins with another, so that nobody always follows
-            // the same one.
-            let (before, first) = options
-                .clients
-                .split_at(round % options.clients.len().max(1));
-            for client in first.iter().chain(before) {
+            // So that nobody always follows the same one.
+            dice.shuffle(&mut order);
+            for client in order.iter().copied() {
                 progress.set_message(format!("{} {client}", workload.name()));
                 progress.inc(1);
                 if unable.contains(&(workload.name(), client)) {
@@ -93,6 +92,27 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Entry>, Error> {
     }
     progress.finish_and_clear();
     Ok(entries)
+}
+
+/// The same numbers in each run, which is all the chance that is needed.
+#[derive(Debug, Default)]
+struct Dice(u64);
+
+impl Dice {
+    /// One of `0..below`, by splitmix64.
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize % below.max(1)
+    }
+
+    fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            all.swap(last, self.roll(last + 1));
+        }
+    }
 }
 
 fn progress(total: usize) -> ProgressBar {
@@ -197,5 +217,25 @@ impl Drop for Watched {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffle_keeps_all_and_changes_who_follows_whom() {
+        let mut dice = Dice::default();
+        let mut followed = HashSet::new();
+        let mut order: Vec<usize> = (0..13).collect();
+        for _ in 0..50 {
+            dice.shuffle(&mut order);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..13).collect::<Vec<_>>());
+            followed.extend(order.windows(2).map(|two| (two[0], two[1])));
+        }
+        assert!(followed.len() > 120, "of 156 pairs: {}", followed.len());
     }
 }

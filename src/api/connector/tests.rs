@@ -16,6 +16,7 @@ use crate::api::pending::Pending;
 use crate::api::response::Response;
 use crate::api::send::{Reading, Send};
 use crate::api::session::Session;
+use crate::call::About;
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
@@ -113,46 +114,33 @@ fn requests_of_a_child_are_refused() {
 fn whatever_a_child_drops_it_leaves_alone() {
     let connector = foreign();
     let url: Url = "http://10.0.0.1/".parse().expect("a URL");
-    let body = |connector: &Connector| {
-        let budget = Budget { low: 10, high: 20 };
-        let (mut writer, reader) = pipe::<BodyEnd>(budget);
-        assert_eq!(writer.push(Bytes::from_static(b"some")), Credit::Open);
-        let stream = ReplyBody::Stream(reader);
-        let history = Arc::from([]);
-        let id = ExchangeId::next();
-        let body = Body::new(
-            stream,
-            LIMITS,
-            url.clone(),
-            history,
-            id,
-            connector.clone(),
-            true,
-        );
-        (writer, body)
-    };
-    let (in_response, of_response) = body(&connector);
-    let (in_reader, of_reader) = body(&connector);
-    let response = |body| {
-        let head = ResponseHead::new(
+    let about = Arc::new(About {
+        head: ResponseHead::new(
             Version::HTTP_11,
             StatusCode::OK,
             Bytes::new(),
             (0, 0),
             Box::new([]),
-        );
-        let history = Arc::from([]);
-        Response::new(
-            head,
-            body,
-            Method::GET,
-            url.clone(),
-            history,
-            None,
-            false,
-            1,
-        )
+        ),
+        peer: None,
+        reused: false,
+        method: Method::GET,
+        url,
+        history: Arc::from([]),
+        attempts: 1,
+    });
+    let body = |connector: &Connector| {
+        let budget = Budget { low: 10, high: 20 };
+        let (mut writer, reader) = pipe::<BodyEnd>(budget);
+        assert_eq!(writer.push(Bytes::from_static(b"some")), Credit::Open);
+        let stream = ReplyBody::Stream(reader);
+        let (about, id) = (about.clone(), ExchangeId::next());
+        let body = Body::new(stream, LIMITS, about, id, connector.clone(), true);
+        (writer, body)
     };
+    let (in_response, of_response) = body(&connector);
+    let (in_reader, of_reader) = body(&connector);
+    let response = |body| Response::new(about.clone(), body);
     let (response, reader) = (response(of_response), response(of_reader).into_reader());
     let cancel = response.cancel_handle();
     let (sender, receiver) = slot();

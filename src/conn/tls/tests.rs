@@ -181,8 +181,7 @@ fn deliver(
     step: usize,
 ) -> Result<(), TlsFault> {
     for piece in wire.chunks(step.max(1)) {
-        session.read_space(piece.len())[..piece.len()].copy_from_slice(piece);
-        session.advance(piece.len());
+        session.inbound(piece.len()).extend_from_slice(piece);
         let progress = session.process(plain, NO_LIMIT)?;
         assert!(!progress.more);
         assert!(!session.has_buffered());
@@ -461,8 +460,7 @@ fn limit_holds_records_back() {
         wire.extend(pair.server_output());
 
         let session = &mut pair.session;
-        session.read_space(wire.len())[..wire.len()].copy_from_slice(&wire);
-        session.advance(wire.len());
+        session.inbound(wire.len()).extend_from_slice(&wire);
         let mut seen = Vec::new();
         let mut plain = BytesMut::new();
         let mut rounds = 0;
@@ -506,8 +504,7 @@ fn limit_does_not_count_half_a_record() {
     let half = pair.server_sends(b"second");
     wire.extend(&half[..half.len() / 2]);
     let session = &mut pair.session;
-    session.read_space(wire.len())[..wire.len()].copy_from_slice(&wire);
-    session.advance(wire.len());
+    session.inbound(wire.len()).extend_from_slice(&wire);
     let progress = session.process(&mut pair.plain, 1).unwrap();
     // Nothing is whole, so waiting for the socket is right.
     assert_eq!(

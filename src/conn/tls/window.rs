@@ -1,4 +1,7 @@
-//! A byte queue over one allocation: written at the tail, consumed at the front.
+//! Byte queues over one allocation each: written at the tail, consumed at the front.
+//!
+//! [`Inbound`] is written by a socket, which needs no cleared memory. [`Window`] is
+//! written by rustls, which does:
 //!
 //! ```text
 //! 0 ────── start ═══ filled ═══ end ─── spare ─── bytes.len()
@@ -20,12 +23,6 @@ impl Window {
     pub(super) fn filled(&self) -> &[u8] {
         // The cursors are ours alone and hold start <= end <= bytes.len().
         self.bytes.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// The first `len` filled bytes, or all of them if there are fewer.
-    pub(super) fn front_mut(&mut self, len: usize) -> &mut [u8] {
-        let end = self.end.min(self.start.saturating_add(len));
-        self.bytes.get_mut(self.start..end).unwrap_or_default()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -89,6 +86,69 @@ impl Window {
     }
 }
 
+/// What a socket has brought and nobody has consumed yet.
+#[derive(Default)]
+pub(super) struct Inbound {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Inbound {
+    pub(super) fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// The first `len` filled bytes, or all of them if there are fewer.
+    pub(super) fn front_mut(&mut self, len: usize) -> &mut [u8] {
+        let end = self.bytes.len().min(self.start.saturating_add(len));
+        self.bytes.get_mut(self.start..end).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where to append, with room for at least `len` bytes.
+    pub(super) fn tail(&mut self, len: usize) -> &mut Vec<u8> {
+        if self.bytes.capacity() - self.bytes.len() < len {
+            // Only when it is full, so that what stays is not moved at every read.
+            self.bytes.drain(..self.start);
+            self.start = 0;
+            self.bytes.reserve(len);
+        }
+        &mut self.bytes
+    }
+
+    pub(super) fn consume(&mut self, len: usize) {
+        self.start += len.min(self.len());
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+
+    /// Gives back what is not filled; everything, if nothing is.
+    pub(super) fn release(&mut self) {
+        if self.bytes.capacity() > self.len() {
+            self.bytes = self.filled().to_vec();
+            self.start = 0;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,8 +165,6 @@ mod tests {
         window.consume(2);
         push(&mut window, b"gh");
         assert_eq!(window.filled(), b"cdefgh");
-        assert_eq!(window.front_mut(3), b"cde");
-        assert_eq!(window.front_mut(usize::MAX), b"cdefgh");
         window.consume(100);
         assert!(window.is_empty());
         assert_eq!(window.filled(), b"");
@@ -139,5 +197,36 @@ mod tests {
         assert_eq!(window.capacity(), 0);
         push(&mut window, b"again");
         assert_eq!(window.filled(), b"again");
+    }
+
+    #[test]
+    fn what_a_socket_brings_is_a_queue_too() {
+        let mut inbound = Inbound::default();
+        inbound.tail(6).extend_from_slice(b"abcdef");
+        inbound.consume(2);
+        inbound.tail(2).extend_from_slice(b"gh");
+        assert_eq!(inbound.filled(), b"cdefgh");
+        assert_eq!(inbound.front_mut(3), b"cde");
+        inbound.consume(100);
+        assert!(inbound.is_empty());
+    }
+
+    #[test]
+    fn the_room_of_what_was_consumed_is_used_again() {
+        let mut inbound = Inbound::default();
+        inbound.tail(64).extend_from_slice(&[1; 64]);
+        for round in 0..200_u8 {
+            inbound.consume(60);
+            inbound.tail(60).extend_from_slice(&[round; 60]);
+        }
+        assert_eq!(inbound.len(), 64);
+        assert!(inbound.capacity() <= 128, "{}", inbound.capacity());
+        assert!(inbound.filled().ends_with(&[199; 60]));
+        inbound.consume(54);
+        inbound.release();
+        assert_eq!((inbound.filled(), inbound.capacity()), (&[199; 10][..], 10));
+        inbound.consume(10);
+        inbound.release();
+        assert_eq!(inbound.capacity(), 0);
     }
 }

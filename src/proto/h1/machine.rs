@@ -29,7 +29,6 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, UPGRADE};
 use http::{Method, StatusCode, Version};
 
 use super::body::Decoder;
@@ -157,7 +156,7 @@ impl Machine {
         self.asked = Asked {
             is_head: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
-            upgrade: head.fields.contains(&UPGRADE),
+            upgrade: head.fields.contains("upgrade"),
             read_until_eof,
             declared: 0,
         };
@@ -180,9 +179,11 @@ impl Machine {
         self.receiving = Receiving::Head(HeadSearch::new());
 
         let says = |token: &[u8]| {
-            let connection = head.fields.iter().filter(|(name, _)| *name == CONNECTION);
-            let mut values = connection.map(|(_, value)| value.as_bytes());
-            values.any(|value| parse::has_token(value, token))
+            head.fields.contains("connection")
+                && head
+                    .fields
+                    .all("connection")
+                    .any(|value| parse::has_token(value, token))
         };
         if says(b"close") {
             self.note(CloseReason::Requested);
@@ -256,6 +257,7 @@ impl Machine {
                 self.receiving = Receiving::Closed;
                 Ok(Some(Event::Upgrade))
             }
+            Receiving::Head(_) if input.is_empty() => return Ok(None),
             Receiving::Head(search) => match parse::head(search, input, &self.limits) {
                 Ok(Some((head, facts))) => self.take_head(head, facts).map(Some),
                 Ok(None) => Ok(None),

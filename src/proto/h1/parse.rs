@@ -28,6 +28,7 @@ use http::{StatusCode, Version};
 use httparse::{Header, ParserConfig, Response, Status};
 
 use super::machine::Limits;
+use super::plain;
 use crate::head::{FieldSpan, Fields, ResponseHead};
 use crate::proto::{ChunkFault, Fault, FramingFault, HeadFault, HeadLimit};
 
@@ -43,6 +44,22 @@ const ON_STACK: usize = 48;
 /// skipped, once (RFC 9112 §2.2 asks it of servers; some send one too many
 /// after a body).
 pub(super) fn head(
+    search: &mut HeadSearch,
+    input: &mut BytesMut,
+    limits: &Limits,
+) -> Result<Option<(ResponseHead, Facts)>, Fault> {
+    // Tried once: a head that comes in pieces would be read from its beginning
+    // for each of them.
+    if !std::mem::replace(&mut search.tried, true)
+        && let Some(plain) = plain::head(input, limits)
+    {
+        return Ok(Some(plain));
+    }
+    searched(search, input, limits)
+}
+
+/// The same for any head.
+pub(super) fn searched(
     search: &mut HeadSearch,
     input: &mut BytesMut,
     limits: &Limits,
@@ -81,6 +98,8 @@ pub(super) struct HeadSearch {
     /// The first eight bytes have been seen and are those of HTTP/1.
     begun: bool,
     skipped: bool,
+    /// It was not plain, or not whole.
+    tried: bool,
 }
 
 impl HeadSearch {
@@ -89,6 +108,7 @@ impl HeadSearch {
             section: Section::new(SectionKind::Head),
             begun: false,
             skipped: false,
+            tried: false,
         }
     }
 }
@@ -212,14 +232,19 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Lengths differ, so most fields cost one comparison.
-    fn observe(&mut self, name: &[u8], value: &[u8]) {
+    /// Lengths differ, so most fields cost one comparison; the usual spelling is
+    /// compared first, since that is cheaper.
+    pub(super) fn observe(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.close |= has_token(value, b"close");
-                self.keep_alive |= has_token(value, b"keep-alive");
+            10 if name == b"Connection" || name.eq_ignore_ascii_case(b"connection") => {
+                // One token alone, as nearly always, needs no list to be read.
+                let is_alone = value == b"keep-alive";
+                self.close |= !is_alone && has_token(value, b"close");
+                self.keep_alive |= is_alone || has_token(value, b"keep-alive");
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.observe_length(value),
+            14 if name == b"Content-Length" || name.eq_ignore_ascii_case(b"content-length") => {
+                self.observe_length(value);
+            }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.observe_coding(value),
             _ => {}
         }
@@ -228,6 +253,12 @@ impl Facts {
     /// RFC 9110 §8.6: a list of identical values is one value; RFC 9112 §6.3
     /// item 5: anything else that is not one number is an error.
     fn observe_length(&mut self, value: &[u8]) {
+        if self.length == Ok(None)
+            && let Some(length) = decimal(value)
+        {
+            self.length = Ok(Some(length));
+            return;
+        }
         for element in elements(value) {
             let Ok(known) = self.length else { return };
             self.length = match (known, decimal(element)) {

@@ -123,7 +123,7 @@ fn tell(event: &Event) -> String {
         }
         Event::Data(data) => format!("data {}", data.escape_ascii()),
         Event::Trailers(fields) => fields.iter().fold("trailers".to_owned(), |told, (n, v)| {
-            format!("{told} {n}={}", v.as_bytes().escape_ascii())
+            format!("{told} {}={}", n.escape_ascii(), v.escape_ascii())
         }),
         Event::End => "end".to_owned(),
         Event::Upgrade => "upgrade".to_owned(),

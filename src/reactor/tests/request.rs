@@ -203,6 +203,7 @@ impl Ask {
             upload: self.upload,
             limits: self.limits,
             fresh: self.fresh,
+            repeatable: false,
             advance: Box::new(recorder),
         })
     }

@@ -1,21 +1,23 @@
 //! The limit: the least that gets the same bytes over the same socket. It is
 //! no client: it trusts the server to the letter.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::blocking::{Blocking, Holding, hold};
-use super::limit_tls::BareTls;
-use super::{Job, Scratch, Source, limit_many};
+use super::{Job, Scratch, limit_many};
+use crate::bare_tls::BareTls;
 use crate::meter::Meter;
 use crate::plan::{BLOCK, Shape};
+use crate::repeat::repeat;
 use crate::{Error, Outcome};
 
 pub(super) struct Limit {
@@ -53,7 +55,7 @@ impl Limit {
         let Some(config) = &self.tls else {
             return Ok(Wire::Plain(stream));
         };
-        Ok(Wire::Tls(Box::new(BareTls::new(
+        Ok(Wire::Tls(Box::new(BareTls::client(
             config,
             stream,
             self.buffer,
@@ -77,7 +79,7 @@ pub(super) fn tls_config(job: &Job) -> Result<Arc<ClientConfig>, Error> {
 pub(super) enum Wire {
     Closed,
     Plain(TcpStream),
-    Tls(Box<BareTls>),
+    Tls(Box<BareTls<UnbufferedClientConnection>>),
 }
 
 impl Blocking for Limit {
@@ -110,7 +112,7 @@ impl Blocking for Limit {
         let read = match wire {
             Wire::Closed => return Err("there is no connection".into()),
             Wire::Plain(stream) => exchange(stream, &url.get, scratch),
-            Wire::Tls(stream) => exchange(stream, &url.get, scratch),
+            Wire::Tls(stream) => exchange(stream.as_mut(), &url.get, scratch),
         };
         if self.fresh {
             *wire = Wire::Closed;
@@ -126,7 +128,7 @@ impl Blocking for Limit {
         match wire {
             Wire::Closed => Err("there is no connection".into()),
             Wire::Plain(stream) => post(stream, &head, bytes),
-            Wire::Tls(stream) => post(stream, &head, bytes),
+            Wire::Tls(stream) => post(stream.as_mut(), &head, bytes),
         }
     }
 
@@ -193,33 +195,41 @@ impl Wire {
     }
 }
 
-fn exchange(
-    stream: &mut (impl Read + Write),
-    request: &[u8],
-    scratch: &mut [u8],
-) -> Result<u64, Error> {
+/// A stream whose bodies nobody wants.
+trait Bodies: Read + Write {
+    /// Reads at most as much as `scratch` is long; how much that was.
+    fn pass(&mut self, scratch: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Bodies for TcpStream {
+    fn pass(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        self.read(scratch)
+    }
+}
+
+impl Bodies for BareTls<UnbufferedClientConnection> {
+    /// Not copied once more, out of where it was decrypted.
+    fn pass(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        self.discard(scratch.len())
+    }
+}
+
+fn exchange(stream: &mut impl Bodies, request: &[u8], scratch: &mut [u8]) -> Result<u64, Error> {
     stream.write_all(request)?;
     receive(stream, scratch)
 }
 
-/// Writes 256 KiB at a time, which is faster than one large write.
-fn post(stream: &mut (impl Read + Write), head: &str, bytes: u64) -> Outcome {
+/// The body is one block of 256 KiB over and over, several to a write.
+fn post(stream: &mut impl Bodies, head: &str, bytes: u64) -> Outcome {
     stream.write_all(head.as_bytes())?;
-    let mut source = Source::of(bytes);
-    loop {
-        let piece = source.piece(BLOCK.len());
-        if piece.is_empty() {
-            break;
-        }
-        stream.write_all(piece)?;
-    }
+    repeat(stream, &BLOCK, bytes)?;
     stream.flush()?;
     let mut answer = [0; 4096];
     receive(stream, &mut answer).map(drop)
 }
 
 /// A whole response, its body thrown away.
-fn receive(stream: &mut impl Read, scratch: &mut [u8]) -> Result<u64, Error> {
+fn receive(stream: &mut impl Bodies, scratch: &mut [u8]) -> Result<u64, Error> {
     let mut filled = 0;
     let head = loop {
         let n = stream.read(scratch.get_mut(filled..).unwrap_or_default())?;
@@ -235,7 +245,7 @@ fn receive(stream: &mut impl Read, scratch: &mut [u8]) -> Result<u64, Error> {
         Some(body) => {
             let mut left = body.saturating_sub((filled - head.end) as u64);
             while left > 0 {
-                match stream.read(scratch)? {
+                match stream.pass(scratch)? {
                     0 => return Err("the server has gone".into()),
                     n => left = left.saturating_sub(n as u64),
                 }

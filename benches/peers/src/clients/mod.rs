@@ -11,7 +11,6 @@ mod hyper;
 mod isahc;
 mod limit;
 mod limit_many;
-mod limit_tls;
 mod minreq;
 mod miohttp;
 mod reqwest;
@@ -157,8 +156,9 @@ pub(crate) fn named(name: &str, job: &Job) -> Result<Box<dyn Client>, Error> {
 /// What transfers are read into; also for small bodies, which touch little of it.
 type Scratch = Vec<u8>;
 
+/// 1 MiB: reads as large as what hyper collects in its own buffer, or more.
 fn scratch() -> Scratch {
-    vec![0; BLOCK.len()]
+    vec![0; 4 * BLOCK.len()]
 }
 
 /// Reads to the end, keeps nothing, and counts.

@@ -1,23 +1,52 @@
 //! One blocking connection, plain or TLS.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::LazyLock;
+
+use nix::sys::socket::{MsgFlags, recv};
+use rustls::server::UnbufferedServerConnection;
 
 use super::Gate;
+use crate::bare_tls::BareTls;
 use crate::plan::{BLOCK, CHUNK, K64, SMALL};
+use crate::repeat::repeat;
 
 /// Larger heads are no request of ours.
 const MAX_HEAD: usize = 16 * 1024;
 
+/// What is served: a socket, plain or under TLS.
+pub(super) trait Stream: Read + Write {
+    /// Takes no more of a body than `buffer` is long, and says how much.
+    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Stream for TcpStream {
+    /// Has the kernel throw it away uncopied: a server that copies takes as
+    /// long for it as the client that sends it.
+    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC)?)
+    }
+}
+
+impl Stream for BareTls<UnbufferedServerConnection> {
+    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        BareTls::discard(self, buffer.len())
+    }
+}
+
 /// Serves requests until the client goes or is asked to.
-pub(super) fn serve(mut stream: impl Read + Write, gate: &Gate) -> io::Result<()> {
-    let mut buffer = vec![0; BLOCK.len()];
+pub(super) fn serve(stream: &mut impl Stream, gate: &Gate) -> io::Result<()> {
+    // Made before the first answer, so no larger than a head needs.
+    let mut buffer = vec![0; MAX_HEAD];
     let mut filled = 0;
     loop {
         let end = loop {
             if let Some(at) = head_end(&buffer[..filled]) {
                 break at;
             }
-            if filled > MAX_HEAD {
+            if filled == buffer.len() {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             match stream.read(&mut buffer[filled..])? {
@@ -34,14 +63,17 @@ pub(super) fn serve(mut stream: impl Read + Write, gate: &Gate) -> io::Result<()
         let mut missing = request.body - early;
         buffer.copy_within(end + early as usize..filled, 0);
         filled -= end + early as usize;
+        if missing > buffer.len() as u64 {
+            buffer.resize(BLOCK.len(), 0);
+        }
         while missing > 0 {
-            let most = usize::try_from(missing).map_or(BLOCK.len(), |n| n.min(BLOCK.len()));
-            match stream.read(&mut buffer[..most])? {
+            let most = usize::try_from(missing).map_or(buffer.len(), |n| n.min(buffer.len()));
+            match stream.discard(&mut buffer[..most])? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 n => missing -= n as u64,
             }
         }
-        answer(&mut stream, &request, gate)?;
+        answer(stream, &request, gate)?;
         if request.close || request.route == Route::Close {
             return Ok(());
         }
@@ -52,19 +84,10 @@ fn answer(stream: &mut (impl Read + Write), request: &Request, gate: &Gate) -> i
     match request.route {
         Route::Small => stream.write_all(SMALL_KEEP)?,
         Route::Close => stream.write_all(SMALL_CLOSE)?,
-        Route::K64 => {
-            let mut whole = head_of(K64 as u64).into_bytes();
-            whole.extend_from_slice(&BLOCK[..K64]);
-            stream.write_all(&whole)?;
-        }
+        Route::K64 => stream.write_all(&WHOLE_K64)?,
         Route::Bytes(bytes) => {
             stream.write_all(head_of(bytes).as_bytes())?;
-            let mut left = bytes;
-            while left > 0 {
-                let n = usize::try_from(left).map_or(BLOCK.len(), |n| n.min(BLOCK.len()));
-                stream.write_all(&BLOCK[..n])?;
-                left -= n as u64;
-            }
+            repeat(stream, &BLOCK, bytes)?;
         }
         Route::Chunked(bytes) => chunked(stream, bytes)?,
         Route::Held => {
@@ -83,26 +106,31 @@ fn answer(stream: &mut (impl Read + Write), request: &Request, gate: &Gate) -> i
     stream.flush()
 }
 
-/// Sixteen chunks a write, as a server that fills its buffer would.
+/// Whole chunks, and the rest of the bytes in a last one.
 fn chunked(stream: &mut impl Write, bytes: u64) -> io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 OK\r\nServer: loopback\r\nContent-Type: application/octet-stream\r\n\
           Transfer-Encoding: chunked\r\n\r\n",
     )?;
-    let mut batch = Vec::new();
-    let mut left = bytes;
-    while left > 0 {
-        batch.clear();
-        while left > 0 && batch.len() < BLOCK.len() {
-            let n = usize::try_from(left).map_or(CHUNK, |n| n.min(CHUNK));
-            batch.extend_from_slice(format!("{n:x}\r\n").as_bytes());
-            batch.extend_from_slice(&BLOCK[..n]);
-            batch.extend_from_slice(b"\r\n");
-            left -= n as u64;
-        }
-        stream.write_all(&batch)?;
+    let (whole, rest) = (bytes / CHUNK as u64, bytes as usize % CHUNK);
+    let coded = chunk(CHUNK).len() as u64;
+    repeat(stream, &CHUNKS, whole * coded)?;
+    if rest > 0 {
+        stream.write_all(&chunk(rest))?;
     }
     stream.write_all(b"0\r\n\r\n")
+}
+
+/// An answer of 64 KiB, made once.
+static WHOLE_K64: LazyLock<Vec<u8>> =
+    LazyLock::new(|| [head_of(K64 as u64).as_bytes(), &BLOCK[..K64]].concat());
+
+/// As many chunks as fill a block.
+static CHUNKS: LazyLock<Vec<u8>> = LazyLock::new(|| chunk(CHUNK).repeat(BLOCK.len() / CHUNK));
+
+fn chunk(bytes: usize) -> Vec<u8> {
+    let size = format!("{bytes:x}\r\n");
+    [size.as_bytes(), &BLOCK[..bytes], b"\r\n"].concat()
 }
 
 /// An ordinary small answer of [`SMALL`] bytes.

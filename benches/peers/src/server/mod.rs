@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `plain` | a thread a connection, blocking | everything that is not below |
 //! | `many` | one thread, epoll | many small requests in flight |
-//! | `tls` | as `plain`, by rustls, with resumption | the workloads over TLS |
+//! | `tls` | as `plain`, by bare rustls, with resumption | the workloads over TLS |
 //!
 //! What a path means is in [`Request::route`]. Answers are fixed bytes; the
 //! server shall never be what is measured.
@@ -26,6 +26,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
+use crate::bare_tls::BareTls;
 use connection::serve;
 
 pub(crate) use nginx::{Nginx, become_nginx};
@@ -34,6 +35,9 @@ pub(crate) use nginx::{Nginx, become_nginx};
 pub(crate) const CA: &str = "ca.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
+
+/// How much TLS reads at a time.
+const BUFFER: usize = 256 * 1024;
 
 /// Where the doors of a running server are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,14 +107,11 @@ pub(crate) fn run(folder: &Path) -> Outcome {
     let config = tls::config(folder)?;
     let gate = Arc::new(Gate::default());
     let through = Arc::clone(&gate);
-    accept(plain, move |stream| serve(stream, &through));
+    accept(plain, move |mut stream| serve(&mut stream, &through));
     accept(tls, move |stream| {
-        let session =
-            rustls::ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        let mut stream = rustls::StreamOwned::new(session, stream);
+        let mut stream = BareTls::server(&config, stream, BUFFER).map_err(io::Error::other)?;
         let served = serve(&mut stream, &gate);
-        stream.conn.send_close_notify();
-        let _ = stream.flush();
+        let _ = stream.close();
         served
     });
     thread::spawn(move || {

@@ -1,0 +1,87 @@
+//! What all requests of a session have in common, beside their settings.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Cookies, TlsSource};
+use crate::job::PoolKey;
+use crate::tls::Client;
+
+/// One handle instead of several, so that a request clones one.
+#[derive(Clone, Debug)]
+pub(crate) struct Context(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    tls: TlsSource,
+    cookies: Cookies,
+    /// The key of the request before: most go where that one went.
+    last: Mutex<Option<PoolKey>>,
+}
+
+impl Context {
+    pub(crate) fn new(tls: TlsSource, cookies: Cookies) -> Self {
+        Self(Arc::new(Shared {
+            tls,
+            cookies,
+            last: Mutex::new(None),
+        }))
+    }
+
+    pub(crate) fn tls(&self) -> &TlsSource {
+        &self.0.tls
+    }
+
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.0.cookies
+    }
+
+    /// [`PoolKey::new`], or the last one if it is the same.
+    pub(super) fn key(&self, host: &str, port: u16, tls: Option<Client>) -> PoolKey {
+        // Waiting for another thread costs more than a key does. A poisoned
+        // lock is one that is never free.
+        let Ok(mut last) = self.0.last.try_lock() else {
+            return PoolKey::new(host, port, tls);
+        };
+        if let Some(key) = &*last
+            && key.names(host, port, tls.as_ref())
+        {
+            return key.clone();
+        }
+        let key = PoolKey::new(host, port, tls);
+        *last = Some(key.clone());
+        key
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_as_long_as_it_is_the_one_wanted() {
+        #[cfg(feature = "tls")]
+        let tls = TlsSource::new(crate::tls::Settings::default());
+        #[cfg(not(feature = "tls"))]
+        let tls = TlsSource;
+        #[cfg(feature = "cookies")]
+        let cookies = Cookies(None);
+        #[cfg(not(feature = "cookies"))]
+        let cookies = Cookies;
+        let context = Context::new(tls, cookies);
+        for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
+            let key = context.key(host, port, None);
+            assert_eq!((key.host(), key.port()), (host, port));
+            assert_eq!(key, PoolKey::new(host, port, None));
+        }
+        #[cfg(feature = "tls")]
+        {
+            let build = || Client::build(&crate::tls::Settings::default()).unwrap();
+            let (one, other) = (build(), build());
+            let plain = context.key("a", 443, None);
+            let first = context.key("a", 443, Some(one.clone()));
+            assert_ne!(plain, first);
+            assert_eq!(first, context.key("a", 443, Some(one)));
+            assert_ne!(first, context.key("a", 443, Some(other)));
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Reading a reply head in its plainest form, which nearly all have, in one
+//! pass: whole in the first bytes that came, lines that end in CRLF, no
+//! folding, no space where none belongs.
+//!
+//! Whatever looks the least bit different is left to [`super::parse`], which
+//! finds first and parses then. It alone knows what is wrong with a head, or
+//! what is still to come of it, so what is read here is always something it
+//! would read the same way, and a test holds the two against each other.
+
+use bytes::BytesMut;
+use http::{StatusCode, Version};
+
+use super::machine::Limits;
+use super::parse::Facts;
+use crate::head::{FieldSpan, ResponseHead};
+
+/// More fields are not plain.
+const MOST: usize = 32;
+
+/// "HTTP/1.1 200 "
+const BEFORE_REASON: usize = 13;
+
+/// Takes a head off the input; `None`, and all is left, if it is not plain.
+pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHead, Facts)> {
+    let (version, status) = status_line(input)?;
+    // Then every offset fits; more than this is no head.
+    u32::try_from(input.len()).ok()?;
+    let reason_end = line_end(input, BEFORE_REASON)?;
+    if reason_end > limits.max_line {
+        return None;
+    }
+    let mut facts = Facts::default();
+    let mut spans = [FieldSpan::default(); MOST];
+    let mut fields = 0;
+    let mut line = reason_end + 2;
+    while input.get(line)? != &b'\r' {
+        let span = field(input, line)?;
+        let end = span.value.1 as usize;
+        if end - line > limits.max_field || fields >= limits.max_fields {
+            return None;
+        }
+        *spans.get_mut(fields)? = span;
+        fields += 1;
+        let (name, value) = (input.get(range(span.name))?, input.get(range(span.value))?);
+        facts.observe(name, value);
+        line = end + 2;
+    }
+    let end = line + 2;
+    if input.get(line..end)? != b"\r\n" || end > limits.max_total() {
+        return None;
+    }
+    let head = ResponseHead::new(
+        version,
+        status,
+        input.split_to(end).freeze(),
+        (BEFORE_REASON as u32, reason_end as u32),
+        spans.get(..fields)?.into(),
+    );
+    Some((head, facts))
+}
+
+fn status_line(input: &[u8]) -> Option<(Version, StatusCode)> {
+    let (version, rest) = input.split_first_chunk::<9>()?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::HTTP_11,
+        b"HTTP/1.0 " => Version::HTTP_10,
+        _ => return None,
+    };
+    let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] = rest else {
+        return None;
+    };
+    let digit = |byte: &u8| u16::from(byte - b'0');
+    let status = StatusCode::from_u16(digit(a) * 100 + digit(b) * 10 + digit(c));
+    Some((version, status.ok()?))
+}
+
+/// The field on the line that begins here. An empty value, or space behind one,
+/// is not plain.
+fn field(input: &[u8], line: usize) -> Option<FieldSpan> {
+    let colon = line + name_end(input.get(line..)?)?;
+    if colon == line || input.get(colon)? != &b':' {
+        return None;
+    }
+    let mut start = colon + 1;
+    while input.get(start)? == &b' ' {
+        start += 1;
+    }
+    let end = line_end(input, start)?;
+    if end == start || input.get(end - 1)? == &b' ' {
+        return None;
+    }
+    Some(FieldSpan {
+        name: (line as u32, colon as u32),
+        value: (start as u32, end as u32),
+    })
+}
+
+/// Where the text that begins at `at` ends, if it ends in CRLF and no control
+/// character stands before that.
+fn line_end(input: &[u8], at: usize) -> Option<usize> {
+    let end = at + text_end(input.get(at..)?)?;
+    (input.get(end..end + 2)? == b"\r\n").then_some(end)
+}
+
+/// How much stands before the first control character.
+#[inline(never)]
+fn text_end(text: &[u8]) -> Option<usize> {
+    // A borrow from the next lane would come only from one below that is hit
+    // itself, so the lowest hit is exact.
+    let below = |word: u64, least: u8| word.wrapping_sub(each(least)) & !word;
+    find(text, |word| below(word, b' ') | below(word ^ each(0x7f), 1))
+}
+
+/// How much stands before the first byte that is neither letter, digit nor
+/// hyphen, which is what names are made of nearly always.
+#[inline(never)]
+fn name_end(text: &[u8]) -> Option<usize> {
+    find(text, |word| {
+        let ascii = word & each(0x7f);
+        // Without their top bits no lane carries into the next.
+        let from = |word: u64, least: u8| word + each(0x80 - least);
+        let within = |word: u64, least: u8, most: u8| from(word, least) & !from(word, most + 1);
+        let letter = within(ascii | each(0x20), b'a', b'z');
+        let digit = within(ascii, b'0', b'9');
+        let hyphen = within(ascii, b'-', b'-');
+        !(letter | digit | hyphen) | word
+    })
+}
+
+/// The first byte whose top bit `judge` sets, given eight of them at a time:
+/// names and values are most of a head.
+fn find(text: &[u8], judge: impl Fn(u64) -> u64) -> Option<usize> {
+    let first =
+        |chunk| (judge(u64::from_le_bytes(chunk)) & each(0x80)).trailing_zeros() as usize / 8;
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let first = first(*chunk);
+        if first < 8 {
+            return Some(index * 8 + first);
+        }
+    }
+    let mut last = [0; 8];
+    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    let first = first(last);
+    (first < rest.len()).then_some(chunks.len() * 8 + first)
+}
+
+/// Eight times the same byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+fn range(span: (u32, u32)) -> std::ops::Range<usize> {
+    span.0 as usize..span.1 as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        max_line: 24,
+        max_field: 40,
+        max_fields: 4,
+    };
+
+    /// Reads it both ways; whether it was plain.
+    fn both(wire: &[u8]) -> bool {
+        let shown = wire.escape_ascii();
+        let mut left = BytesMut::from(wire);
+        let Some((head, facts)) = head(&mut left, &LIMITS) else {
+            assert_eq!(left, wire, "{shown}");
+            return false;
+        };
+        let mut slowly = BytesMut::from(wire);
+        let mut search = parse::HeadSearch::new();
+        let read = parse::searched(&mut search, &mut slowly, &LIMITS);
+        let (other, others) = read.unwrap().unwrap();
+        assert_eq!(head, other, "{shown}");
+        assert_eq!(head.reason(), other.reason(), "{shown}");
+        assert_eq!(format!("{facts:?}"), format!("{others:?}"), "{shown}");
+        assert_eq!(left, slowly, "{shown}");
+        true
+    }
+
+    const SAMPLES: &[&[u8]] = &[
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\nhello",
+        b"HTTP/1.0 404 \r\nConnection:keep-alive, x\r\n\r\n",
+        b"HTTP/1.1 999 \xe4 b\r\nTransfer-Encoding:  gzip, chunked\r\nx-y: \xffz\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n",
+    ];
+
+    #[test]
+    fn what_is_plain_reads_the_same_both_ways() {
+        for sample in SAMPLES {
+            assert!(both(sample), "{}", sample.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left() {
+        for wire in [
+            &b""[..],
+            b"HTTP/1.1 200 OK\r\nA: b\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\r\n\r",
+            b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200\r\n\r\n",
+            b"HTTP/1.1 099 OK\r\n\r\n",
+            b"HTTP/2.0 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\n\n",
+            b"HTTP/1.1 200 OK\r\nA: b\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\r\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA:\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b \r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\x7f\r\n\r\n",
+            // More than the limits allow.
+            b"HTTP/1.1 200 twelve bytes\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: 3456789012345678901234567890123456789X\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\n\r\n",
+        ] {
+            assert!(!both(wire), "{}", wire.escape_ascii());
+        }
+    }
+
+    /// Every byte of the samples replaced by every other, left out, and the
+    /// rest cut off behind it.
+    #[test]
+    fn no_damage_is_read_in_two_ways() {
+        for sample in SAMPLES {
+            for at in 0..sample.len() {
+                for byte in 0..=255 {
+                    let mut wire = sample.to_vec();
+                    wire[at] = byte;
+                    both(&wire);
+                }
+                let mut wire = sample.to_vec();
+                wire.remove(at);
+                both(&wire);
+                both(&sample[..at]);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_are_found_at_every_offset() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut text = vec![b'x'; length];
+                    text[at] = byte;
+                    let is_control = byte < 0x20 || byte == 0x7f;
+                    let is_odd = !byte.is_ascii_alphanumeric() && byte != b'-';
+                    assert_eq!(text_end(&text), is_control.then_some(at), "{byte}");
+                    assert_eq!(name_end(&text), is_odd.then_some(at), "{byte}");
+                }
+            }
+        }
+    }
+}
