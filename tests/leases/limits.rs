@@ -181,3 +181,33 @@ fn failing_to_connect() {
         (error.kind(), error.phase(), text)
     });
 }
+
+/// A limit that is further off than any single wait of a driver.
+#[test]
+fn a_limit_that_is_far_off() {
+    const FAR: Duration = Duration::from_millis(1300);
+    let story = |in_body: bool| {
+        let peer = Peer::start(move |conn| {
+            conn.request()?;
+            if in_body {
+                conn.write(head("200 OK", &[("Content-Length", "1000000")]))?;
+            }
+            conn.wait_for_close().map(drop)
+        });
+        let said = both(|builder| {
+            let connector = connector_of_one(builder);
+            let request = session_of(&connector).get(peer.url("/")).timeout(FAR);
+            let start = Instant::now();
+            let said = said(peer.port(), || request.send()?.bytes());
+            let taken = start.elapsed();
+            assert!(taken >= FAR, "fired after {taken:?}");
+            assert_eq!(at_rest(&connector), 0);
+            said
+        });
+        assert_eq!(said.timeout, Some(Timeout::Total));
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| story(false));
+        scope.spawn(|| story(true));
+    });
+}

@@ -184,3 +184,39 @@ fn nothing_blocks_on_the_reactors_thread() {
     });
     assert_eq!(kinds, Some([Err(Kind::Internal); 2]));
 }
+
+/// What a caller has done to wait for its connection does not make the reactor
+/// wait when that has it: an upload that nobody reads holds up nobody else.
+#[test]
+fn a_connection_that_callers_have_used_does_not_block_the_reactor() {
+    both(|builder| {
+        let gate = Gate::new();
+        let at = gate.clone();
+        let stuck = Peer::start(move |conn| {
+            for _ in 0..3 {
+                conn.request()?;
+                conn.write(ok("x"))?;
+            }
+            // Takes no more than the head.
+            conn.request_head()?;
+            at.wait();
+            conn.wait_for_close().map(drop)
+        });
+        let other = sized();
+        let connector = builder.build();
+        let session = session_of(&connector);
+        for _ in 0..3 {
+            let response = session.get(stuck.url("/")).send().unwrap();
+            assert_eq!(response.text().unwrap(), "x");
+        }
+        let upload = session.post(stuck.url("/")).body(vec![b'x'; 32 << 20]);
+        let upload = upload.start_send();
+        gate.wait_for_arrivals(1);
+        let body = session.get(other.url("/30000")).start_send().wait();
+        assert_eq!(body.unwrap().bytes().unwrap().len(), 30_000);
+        upload.cancel();
+        gate.open();
+        assert_eq!(at_rest(&connector), 1);
+        stuck.connections()
+    });
+}
