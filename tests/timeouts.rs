@@ -526,10 +526,19 @@ fn the_longest_durations_are_no_limit() {
 fn the_shortest_limit_fails_at_once() {
     // SPEC T1, T2
     let peer = Peer::serve(|_| ok("x"));
-    let session = Session::new();
     let short = Duration::from_nanos(1);
-    let request = session.get(peer.url("/"));
-    let error = request.timeout(short).send().unwrap_err();
-    assert_eq!(error.timeout(), Some(Timeout::Total));
-    assert_eq!(peer.request_count(), 0);
+    for warm in [false, true] {
+        for _ in 0..100 {
+            let session = Session::new();
+            let before = peer.request_count();
+            if warm {
+                session.get(peer.url("/")).send().unwrap();
+            }
+            let request = session.get(peer.url("/"));
+            let error = request.timeout(short).send().unwrap_err();
+            assert_eq!(error.timeout(), Some(Timeout::Total));
+            session.close();
+            assert_eq!(peer.request_count(), before + usize::from(warm));
+        }
+    }
 }

@@ -92,7 +92,13 @@ impl Lessee {
             return Some(exchange);
         }
         loop {
-            if exchange.fresh || exchange.limits.total.is_some_and(|(at, _)| at <= now) {
+            // The time told is that of the call, before which no limit passes.
+            if exchange.fresh
+                || exchange
+                    .limits
+                    .total
+                    .is_some_and(|(at, _)| at <= poll::now())
+            {
                 return Some(exchange);
             }
             let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
