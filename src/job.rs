@@ -188,10 +188,19 @@ pub(crate) enum Progress {
 pub(crate) struct PoolKey(Arc<KeyParts>);
 
 struct KeyParts {
-    endpoint_hash: u64,
+    endpoint: Endpoint,
+    tls: Option<tls::Client>,
+}
+
+/// Host, port and scheme: what `limit_per_host` counts by (SPEC C4).
+#[derive(Clone)]
+pub(crate) struct Endpoint(Arc<EndpointParts>);
+
+struct EndpointParts {
+    hash: u64,
     host: Box<str>,
     port: u16,
-    tls: Option<tls::Client>,
+    is_tls: bool,
 }
 
 impl PoolKey {
@@ -200,20 +209,22 @@ impl PoolKey {
         // Seeded anew by each process: a redirect chooses its host, and must
         // not be able to choose the hash.
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(Arc::new(KeyParts {
-            endpoint_hash: SEED.hash_one((host, port, tls.is_some())),
+        let is_tls = tls.is_some();
+        let endpoint = Endpoint(Arc::new(EndpointParts {
+            hash: SEED.hash_one((host, port, is_tls)),
             host: host.into(),
             port,
-            tls,
-        }))
+            is_tls,
+        }));
+        Self(Arc::new(KeyParts { endpoint, tls }))
     }
 
     pub(crate) fn host(&self) -> &str {
-        &self.0.host
+        &self.0.endpoint.0.host
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.0.port
+        self.0.endpoint.0.port
     }
 
     pub(crate) fn tls(&self) -> Option<&tls::Client> {
@@ -222,20 +233,14 @@ impl PoolKey {
 
     /// Whether [`PoolKey::new`] would make this key of the same parts.
     pub(crate) fn names(&self, host: &str, port: u16, tls: Option<&tls::Client>) -> bool {
-        *self.0.host == *host && self.0.port == port && self.tls() == tls
-    }
-
-    fn same_endpoint(&self, other: &Self) -> bool {
-        self.0.endpoint_hash == other.0.endpoint_hash
-            && self.0.port == other.0.port
-            && self.0.tls.is_some() == other.0.tls.is_some()
-            && self.0.host == other.0.host
+        *self.host() == *host && self.port() == port && self.tls() == tls
     }
 }
 
 impl PartialEq for PoolKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.same_endpoint(other) && self.0.tls == other.0.tls)
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.endpoint == other.0.endpoint && self.0.tls == other.0.tls)
     }
 }
 
@@ -243,36 +248,17 @@ impl Eq for PoolKey {}
 
 impl Hash for PoolKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.endpoint_hash);
+        self.0.endpoint.hash(state);
     }
 }
-
-impl fmt::Debug for PoolKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.0.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        write!(f, "{scheme}://{}:{}", self.0.host, self.0.port)
-    }
-}
-
-impl pool::Key for PoolKey {
-    type Host = Endpoint;
-
-    fn host(&self) -> Endpoint {
-        Endpoint(self.clone())
-    }
-}
-
-/// Host, port and scheme: what `limit_per_host` counts by (SPEC C4).
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint(PoolKey);
 
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
-        self.0.same_endpoint(&other.0)
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.hash == other.0.hash
+                && self.0.port == other.0.port
+                && self.0.is_tls == other.0.is_tls
+                && self.0.host == other.0.host)
     }
 }
 
@@ -280,6 +266,27 @@ impl Eq for Endpoint {}
 
 impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.0.endpoint_hash);
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.0.is_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.0.host, self.0.port)
+    }
+}
+
+impl fmt::Debug for PoolKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.endpoint.fmt(f)
+    }
+}
+
+impl pool::Key for PoolKey {
+    type Host = Endpoint;
+
+    fn host(&self) -> &Endpoint {
+        &self.0.endpoint
     }
 }

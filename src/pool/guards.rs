@@ -16,9 +16,8 @@ use crate::sync::lock;
 pub(crate) struct Permit<K: Key, C: Pooled> {
     pub(super) pool: Arc<Pool<K, C>>,
     pub(super) key: K,
-    pub(super) host: K::Host,
-    /// Cleared by `put`, which frees the slot in the same critical section in
-    /// which the connection comes home.
+    /// Cleared once `put` has freed the slot, in the same critical section in
+    /// which the connection came home.
     pub(super) holds: bool,
 }
 
@@ -39,7 +38,7 @@ impl<K: Key, C: Pooled> Drop for Permit<K, C> {
     fn drop(&mut self) {
         if mem::take(&mut self.holds) {
             self.pool
-                .settle(|ledger, after| ledger.release(&self.host, after));
+                .settle(|ledger, after| ledger.release(self.key.host(), after));
         }
     }
 }
@@ -71,15 +70,11 @@ impl<K: Key, C: Pooled> Lent<K, C> {
     /// closed pool drops the connection.
     pub(crate) fn put(self, id: impl FnOnce(IdleId, &mut C), expires: Instant) {
         let Self { conn, mut permit } = self;
-        let pool = Arc::clone(&permit.pool);
-        let refused = pool.settle(|ledger, after| {
-            let refused = ledger.put(permit.key.clone(), conn, id, expires);
-            if refused.is_none() {
-                permit.holds = false;
-                ledger.release(&permit.host, after);
-            }
-            refused
-        });
+        let key = permit.key.clone();
+        let refused = permit
+            .pool
+            .settle(|ledger, after| ledger.put(key, conn, id, expires, after));
+        permit.holds = refused.is_some();
         // Closed: the connection first, then its slot.
         drop(refused);
         drop(permit);
@@ -124,7 +119,6 @@ impl<K: Key, C: Pooled + fmt::Debug> fmt::Debug for Lent<K, C> {
 pub(crate) struct Ticket<K: Key, C: Pooled> {
     pub(super) pool: Arc<Pool<K, C>>,
     pub(super) key: K,
-    pub(super) host: K::Host,
     /// The number in the queue; `None` once a claim has settled it.
     pub(super) place: Option<u64>,
 }
@@ -137,7 +131,7 @@ impl<K: Key, C: Pooled> Ticket<K, C> {
         };
         let mut ledger = lock(&self.pool.ledger);
         let Some(grant) = ledger.claim(seq) else {
-            let waits = ledger.waits(&self.host, seq);
+            let waits = ledger.waits(self.key.host(), seq);
             drop(ledger);
             // Neither granted nor queued: the pool was closed meanwhile.
             return if waits {
@@ -148,7 +142,7 @@ impl<K: Key, C: Pooled> Ticket<K, C> {
         };
         drop(ledger);
         self.place = None;
-        let permit = self.pool.permit(self.key.clone(), self.host.clone());
+        let permit = self.pool.permit(self.key.clone());
         match grant {
             Grant::Conn(idle) => Claim::Taken(Lent {
                 conn: idle.conn,
@@ -164,7 +158,7 @@ impl<K: Key, C: Pooled> Drop for Ticket<K, C> {
         if let Some(seq) = self.place.take() {
             let spent = self
                 .pool
-                .settle(|ledger, after| ledger.abandon(&self.host, seq, after));
+                .settle(|ledger, after| ledger.abandon(self.key.host(), seq, after));
             drop(spent);
         }
     }

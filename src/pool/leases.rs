@@ -26,7 +26,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::guards::{Lent, Permit};
+use super::guards::Lent;
 use super::hash::Cheaply;
 use super::{IdleId, Key, LeaseId, Pool, Pooled};
 use crate::sync::lock;
@@ -275,8 +275,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             mut listing,
             lent: Lent { conn, mut permit },
         } = self;
-        let pool = Arc::clone(&permit.pool);
-        let (refused, socket, tell) = pool.settle(|ledger, after| {
+        let key = permit.key.clone();
+        let (refused, socket, tell) = permit.pool.settle(|ledger, after| {
             ledger.observe(now);
             listing.listed = false;
             let (socket, revoked) = ledger.leases.end(listing.id);
@@ -284,18 +284,15 @@ impl<K: Key, C: Pooled> Lease<K, C> {
                 return (Some(conn), socket, Tell::Nothing);
             }
             let watched = conn.is_watched();
-            let key = permit.key.clone();
-            let refused = ledger.put(key, conn, |_, _| (), expires);
-            let mut tell = Tell::Nothing;
-            if refused.is_none() {
-                permit.holds = false;
-                ledger.release(&permit.host, after);
-                if !watched && ledger.look_after(now, Some(expires)) {
-                    tell = Tell::Look;
-                }
-            }
-            (refused, socket, tell)
+            let refused = ledger.put(key, conn, |_, _| (), expires, after);
+            let looks = refused.is_none() && !watched && ledger.look_after(now, Some(expires));
+            (
+                refused,
+                socket,
+                if looks { Tell::Look } else { Tell::Nothing },
+            )
         });
+        permit.holds = refused.is_some();
         // The handle, then the connection, then its slot.
         drop(socket);
         drop(refused);
@@ -320,8 +317,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             mut listing,
             lent: Lent { conn, mut permit },
         } = self;
-        let pool = Arc::clone(&permit.pool);
-        let mut ledger = lock(&pool.ledger);
+        let key = permit.key.clone();
+        let mut ledger = lock(&permit.pool.ledger);
         listing.listed = false;
         let (socket, revoked) = ledger.leases.end(listing.id);
         let revoked = revoked.or(ledger.closed.then_some(Revoked::Closed));
@@ -331,9 +328,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             drop(conn);
             return Err((revoked, rest));
         }
-        permit.holds = false;
         let parked = Parked {
-            key: permit.key.clone(),
+            key,
             conn,
             rest,
             deadline,
@@ -348,6 +344,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             (false, false) => Tell::Nothing,
         };
         drop(ledger);
+        // The parked entry has it now.
+        permit.holds = false;
         drop(socket);
         Ok(tell)
     }
@@ -441,7 +439,7 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     /// runs under the lock and must be trivial.
     pub(crate) fn with_idle(&self, key: &K, id: IdleId, change: impl FnOnce(&mut C)) -> bool {
         let mut ledger = lock(&self.ledger);
-        let found = ledger.idle_mut(&key.host(), id);
+        let found = ledger.idle_mut(key.host(), id);
         found.map(change).is_some()
     }
 
@@ -462,13 +460,7 @@ impl<K: Key, C: Pooled> Pool<K, C> {
         let Parked {
             key, conn, rest, ..
         } = parked;
-        let host = key.host();
-        let permit = Permit {
-            pool: Arc::clone(self),
-            key,
-            host,
-            holds: true,
-        };
+        let permit = self.permit(key);
         (Lent { conn, permit }, rest)
     }
 }

@@ -3,26 +3,27 @@
 //!
 //! | index | from | to |
 //! |---|---|---|
-//! | `hosts` | host | slots in use, waiters by number, idle connections by age |
-//! | `expiries` | instant, id | the host of an idle connection |
+//! | `hosts` | host | slots in use, waiters in order, idle connections by age |
 //! | `fronts` | first waiter's number | host, if it has a waiter and is below its limit |
 //! | `grants` | number | what a ticket may claim |
 //! | `leases` | lease | who drives it, or where it is parked ([`Leases`]) |
 //!
-//! Every operation is logarithmic in what the ledger holds, but for naming one
-//! idle connection of a host among its others; entries of hosts go when they
-//! are empty. Two invariants, true whenever the lock is released:
+//! The everyday operations look up one host and touch the end of a list. Naming
+//! one waiter or one idle connection among a host's others moves those behind
+//! it, and a look at what has expired goes through all, once a connection's
+//! life. Entries of hosts go when they are empty. Two invariants, true whenever the lock is released:
 //!
 //! - `fronts` is empty or the total limit is reached (nobody waits beside a
 //!   free slot);
 //! - the slots in use are those of the guards, plus the grants and the parked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::hash::Cheaply;
+use super::host::{Host, Idle, Waiter, is_due};
 use super::leases::Leases;
 use super::{IdleId, Key, Limits, PoolStats, Pooled};
 use crate::handoff;
@@ -36,12 +37,16 @@ pub(super) struct Ledger<K: Key, C: Pooled> {
     /// Slots in use, and (further down) the same per host.
     in_use: usize,
     hosts: HashMap<K::Host, Host<K, C>, Cheaply>,
-    fronts: BTreeMap<u64, K::Host>,
+    /// In order.
+    fronts: VecDeque<(u64, K::Host)>,
     /// All waiters of all hosts.
     waiting: usize,
     grants: HashMap<u64, (K, Grant<K, C>), Cheaply>,
-    /// Has one entry for each idle connection.
-    expiries: BTreeMap<(Instant, IdleId), K::Host>,
+    /// All idle connections of all hosts.
+    idle: usize,
+    /// No idle connection expires earlier. It may be too early: who is taken
+    /// out does not change it.
+    next_expiry: Option<Instant>,
     pub(super) leases: Leases<K, C>,
     /// The latest time anyone has told: what a slot that comes free without a
     /// `now` is judged by. It lags by a look's period at most.
@@ -54,14 +59,6 @@ pub(super) struct Ledger<K: Key, C: Pooled> {
     looked: u64,
     opened: u64,
     reused: u64,
-}
-
-/// A connection in the idle set, or granted out of it.
-pub(super) struct Idle<K, C> {
-    key: K,
-    pub(super) conn: C,
-    id: IdleId,
-    expires: Instant,
 }
 
 /// A slot, with or without a connection.
@@ -102,21 +99,6 @@ pub(super) struct Aftermath {
     wakers: Vec<Waker>,
 }
 
-/// What counts for one host; gone when it is all empty.
-struct Host<K, C> {
-    in_use: usize,
-    waiters: BTreeMap<u64, Waiter<K>>,
-    /// The number under which `fronts` lists this host.
-    listed: Option<u64>,
-    /// The newest, which has the greatest id, is the last.
-    idle: Vec<Idle<K, C>>,
-}
-
-struct Waiter<K> {
-    key: K,
-    waker: Waker,
-}
-
 impl<K: Key, C: Pooled> Ledger<K, C> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -124,10 +106,11 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             closed: false,
             in_use: 0,
             hosts: HashMap::default(),
-            fronts: BTreeMap::new(),
+            fronts: VecDeque::new(),
             waiting: 0,
             grants: HashMap::default(),
-            expiries: BTreeMap::new(),
+            idle: 0,
+            next_expiry: None,
             leases: Leases::default(),
             clock: None,
             serial: 0,
@@ -146,13 +129,9 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     /// A slot at once, or a place in the queue. By the first invariant a
     /// waiter that is eligible means that the total limit is reached, so
     /// whoever finds both limits open overtakes nobody.
-    pub(super) fn checkout(
-        &mut self,
-        key: &K,
-        host: &K::Host,
-        waker: impl FnOnce() -> Waker,
-    ) -> Found<K, C> {
-        match self.lend(key, host) {
+    pub(super) fn checkout(&mut self, key: &K, waker: impl FnOnce() -> Waker) -> Found<K, C> {
+        let host = key.host();
+        match self.lend(key) {
             Lendable::Slot(grant) => return Found::Slot(grant),
             Lendable::Closed => return Found::Closed,
             Lendable::Busy => {}
@@ -161,18 +140,19 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         let waker = waker();
         let seq = self.number();
         let waiter = Waiter {
+            seq,
             key: key.clone(),
             waker,
         };
         let entry = self.hosts.entry(host.clone()).or_default();
-        entry.waiters.insert(seq, waiter);
+        entry.waiters.push_back(waiter);
         self.waiting += 1;
         self.relist(host);
         Found::Queued(seq)
     }
 
     /// A slot at once, or nothing.
-    pub(super) fn lend(&mut self, key: &K, host: &K::Host) -> Lendable<K, C> {
+    pub(super) fn lend(&mut self, key: &K) -> Lendable<K, C> {
         if self.closed {
             return Lendable::Closed;
         }
@@ -180,6 +160,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             return Lendable::Busy;
         }
         let clock = self.clock;
+        let host = key.host();
         let Some(entry) = self.hosts.get_mut(host) else {
             self.occupy(host);
             return Lendable::Slot(Grant::Permit);
@@ -192,34 +173,52 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         entry.in_use += 1;
         Lendable::Slot(match entry.newest(key, clock) {
             Some(idle) => {
-                self.expiries.remove(&(idle.expires, idle.id));
+                self.idle -= 1;
                 Grant::Conn(idle)
             }
             None => Grant::Permit,
         })
     }
 
-    /// Makes a connection that comes home idle; gives it back if the pool is
-    /// closed. Its slot is still in use: [`release`](Self::release) follows in
-    /// the same critical section, and may grant it at once.
+    /// Makes a connection that comes home idle, and its slot free; gives it back
+    /// if the pool is closed, and the slot stays in use.
     pub(super) fn put(
         &mut self,
         key: K,
         mut conn: C,
         note: impl FnOnce(IdleId, &mut C),
         expires: Instant,
+        after: &mut Aftermath,
     ) -> Option<C> {
         if self.closed {
             return Some(conn);
         }
         let id = IdleId(self.number());
         note(id, &mut conn);
+        // Of the slot that it gives back there is an entry; only an error in
+        // the books could have lost it.
+        if self.waiting == 0
+            && let Some(entry) = self.hosts.get_mut(key.host())
+        {
+            entry.in_use -= 1;
+            self.in_use -= 1;
+            entry.idle.push(Idle {
+                key,
+                conn,
+                id,
+                expires,
+            });
+            self.count_idle(expires);
+            return None;
+        }
+        let host = key.host().clone();
         self.insert_idle(Idle {
             key,
             conn,
             id,
             expires,
         });
+        self.release(&host, after);
         None
     }
 
@@ -242,7 +241,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     pub(super) fn waits(&self, host: &K::Host, seq: u64) -> bool {
         self.hosts
             .get(host)
-            .is_some_and(|entry| entry.waiters.contains_key(&seq))
+            .is_some_and(|entry| entry.place(seq).is_some())
     }
 
     pub(super) fn has_waiters(&self) -> bool {
@@ -271,7 +270,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             return None;
         }
         // A closed pool knows the number no more.
-        let waiter = self.hosts.get_mut(host)?.waiters.remove(&seq)?;
+        let entry = self.hosts.get_mut(host)?;
+        let waiter = entry.place(seq).and_then(|at| entry.waiters.remove(at))?;
         self.waiting -= 1;
         self.relist(host);
         Some(waiter.waker)
@@ -279,16 +279,24 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
 
     /// Takes out the idle connections whose time is up.
     pub(super) fn expired(&mut self) -> Vec<C> {
+        let clock = self.clock;
         let mut dead = Vec::new();
-        while let Some(first) = self.expiries.first_entry()
-            && is_due(first.key().0, self.clock)
-        {
-            let ((_, id), host) = first.remove_entry();
-            if let Some(entry) = self.hosts.get_mut(&host) {
-                dead.extend(entry.take(id).map(|idle| idle.conn));
-            }
-            self.tidy(&host);
+        if !self.next_expiry.is_some_and(|at| is_due(at, clock)) {
+            return dead;
         }
+        let mut next = None;
+        self.hosts.retain(|_, entry| {
+            dead.extend(
+                entry
+                    .idle
+                    .extract_if(.., |idle| is_due(idle.expires, clock))
+                    .map(|idle| idle.conn),
+            );
+            next = earliest(next, entry.idle.iter().map(|idle| idle.expires).min());
+            !entry.is_empty()
+        });
+        self.idle -= dead.len();
+        self.next_expiry = next;
         dead
     }
 
@@ -309,8 +317,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     }
 
     pub(super) fn next_look(&self) -> Option<Instant> {
-        let expiry = self.expiries.first_key_value().map(|((at, _), _)| *at);
-        [expiry, self.look_at].into_iter().flatten().min()
+        let expiry = self.next_expiry.filter(|_| self.idle > 0);
+        earliest(expiry, self.look_at)
     }
 
     pub(super) fn is_look_due(&self, now: Instant) -> bool {
@@ -354,14 +362,15 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     /// Takes a named idle connection out, together with a slot.
     pub(super) fn take_idle(&mut self, host: &K::Host, id: IdleId) -> Option<C> {
         let idle = self.hosts.get_mut(host)?.take(id)?;
-        self.expiries.remove(&(idle.expires, id));
+        self.idle -= 1;
         self.occupy(host);
         self.relist(host);
         Some(idle.conn)
     }
 
     pub(super) fn drain_idle(&mut self) -> Vec<C> {
-        self.expiries.clear();
+        self.idle = 0;
+        self.next_expiry = None;
         let mut conns = Vec::new();
         self.hosts.retain(|_, entry| {
             conns.extend(entry.idle.drain(..).map(|idle| idle.conn));
@@ -378,18 +387,15 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         self.fronts.clear();
         self.waiting = 0;
         self.look_at = None;
-        let mut waiters = BTreeMap::new();
-        for entry in self.hosts.values_mut() {
+        self.hosts.retain(|_, entry| {
             entry.listed = None;
-            waiters.append(&mut entry.waiters);
-        }
-        self.hosts.retain(|_, entry| !entry.is_empty());
-        after
-            .wakers
-            .extend(waiters.into_values().map(|waiter| waiter.waker));
+            let waiters = entry.waiters.drain(..).map(|waiter| waiter.waker);
+            after.wakers.extend(waiters);
+            !entry.is_empty()
+        });
         // Whoever holds a ticket with a grant has been woken for it already.
         for (key, grant) in mem::take(&mut self.grants).into_values() {
-            self.vacate(&key.host());
+            self.vacate(key.host());
             if let Grant::Conn(idle) = grant {
                 conns.push(idle.conn);
             }
@@ -408,7 +414,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     pub(super) fn stats(&self) -> PoolStats {
         PoolStats {
             in_use: self.in_use,
-            idle: self.expiries.len(),
+            idle: self.idle,
             waiting: self.waiting,
             opened: self.opened,
             reused: self.reused,
@@ -422,7 +428,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             && self.hosts.is_empty()
             && self.fronts.is_empty()
             && self.grants.is_empty()
-            && self.expiries.is_empty()
+            && self.idle == 0
             && self.leases.is_empty()
     }
 
@@ -430,45 +436,52 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     /// is below its limit gets a slot.
     fn serve(&mut self, after: &mut Aftermath) {
         while below(self.in_use, self.limits.total)
-            && let Some((&seq, host)) = self.fronts.first_key_value()
+            && let Some((seq, host)) = self.fronts.pop_front()
         {
-            let host = host.clone();
             let clock = self.clock;
-            let waiter = self
-                .hosts
-                .get_mut(&host)
-                .and_then(|entry| entry.waiters.remove(&seq));
-            let Some(waiter) = waiter else {
+            let Some(entry) = self.hosts.get_mut(&host) else {
+                debug_assert!(false, "a front without a host");
+                continue;
+            };
+            entry.listed = None;
+            let Some(waiter) = entry.place(seq).and_then(|at| entry.waiters.remove(at)) else {
                 // Cannot be: `fronts` lists only waiters. Without its entry
                 // the loop ends all the same.
                 debug_assert!(false, "a front without a waiter");
-                self.fronts.remove(&seq);
                 continue;
             };
             self.waiting -= 1;
-            self.occupy(&host);
-            let newest = self
-                .hosts
-                .get_mut(&host)
-                .and_then(|entry| entry.newest(&waiter.key, clock));
-            self.relist(&host);
-            let grant = match newest {
+            self.in_use += 1;
+            entry.in_use += 1;
+            let grant = match entry.newest(&waiter.key, clock) {
                 Some(idle) => {
-                    self.expiries.remove(&(idle.expires, idle.id));
+                    self.idle -= 1;
                     Grant::Conn(idle)
                 }
                 None => Grant::Permit,
             };
+            self.relist(&host);
             self.grants.insert(seq, (waiter.key, grant));
             after.wakers.push(waiter.waker);
         }
     }
 
     fn insert_idle(&mut self, idle: Idle<K, C>) {
-        let host = idle.key.host();
-        let name = (idle.expires, idle.id);
-        self.hosts.entry(host.clone()).or_default().insert(idle);
-        self.expiries.insert(name, host);
+        let expires = idle.expires;
+        match self.hosts.get_mut(idle.key.host()) {
+            Some(entry) => entry.insert(idle),
+            None => {
+                let host = idle.key.host().clone();
+                self.hosts.entry(host).or_default().insert(idle);
+            }
+        }
+        self.count_idle(expires);
+    }
+
+    fn count_idle(&mut self, expires: Instant) {
+        let others = self.next_expiry.filter(|_| self.idle > 0);
+        self.next_expiry = earliest(others, Some(expires));
+        self.idle += 1;
     }
 
     /// Counts a slot in. Whoever may have waiters calls `relist` after it.
@@ -502,26 +515,20 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             return;
         };
         let due = if below(entry.in_use, self.limits.per_host) {
-            entry.waiters.first_key_value().map(|(&seq, _)| seq)
+            entry.waiters.front().map(|waiter| waiter.seq)
         } else {
             None
         };
         if due != entry.listed {
             if let Some(old) = mem::replace(&mut entry.listed, due) {
-                self.fronts.remove(&old);
+                self.fronts.retain(|(seq, _)| *seq != old);
             }
             if let Some(new) = due {
-                self.fronts.insert(new, host.clone());
+                let at = self.fronts.partition_point(|(seq, _)| *seq < new);
+                self.fronts.insert(at, (new, host.clone()));
             }
         }
         if entry.is_empty() {
-            self.hosts.remove(host);
-        }
-    }
-
-    /// Forgets a host of which nothing is left.
-    fn tidy(&mut self, host: &K::Host) {
-        if self.hosts.get(host).is_some_and(Host::is_empty) {
             self.hosts.remove(host);
         }
     }
@@ -532,34 +539,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     }
 }
 
-impl<K: Key, C> Host<K, C> {
-    /// The newest idle connection of `key` that has not expired. Expired ones
-    /// stay for the look: closing a connection takes more than dropping it,
-    /// and is the steward's.
-    fn newest(&mut self, key: &K, clock: Option<Instant>) -> Option<Idle<K, C>> {
-        let at = self
-            .idle
-            .iter()
-            .rposition(|idle| idle.key == *key && !is_due(idle.expires, clock))?;
-        Some(self.idle.remove(at))
-    }
-
-    fn take(&mut self, id: IdleId) -> Option<Idle<K, C>> {
-        let at = self.idle.binary_search_by_key(&id, |idle| idle.id).ok()?;
-        Some(self.idle.remove(at))
-    }
-
-    /// Nearly always the newest of all; not so a grant that was given back.
-    fn insert(&mut self, idle: Idle<K, C>) {
-        let at = self.idle.partition_point(|other| other.id < idle.id);
-        self.idle.insert(at, idle);
-    }
-}
-
-impl<K, C> Host<K, C> {
-    fn is_empty(&self) -> bool {
-        self.in_use == 0 && self.waiters.is_empty() && self.idle.is_empty()
-    }
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// Whether one more fits under `limit`; 0 is unlimited.
@@ -567,26 +548,10 @@ fn below(in_use: usize, limit: usize) -> bool {
     limit == 0 || in_use < limit
 }
 
-/// Whether a connection that expires at `expires` must not be used any more.
-fn is_due(expires: Instant, clock: Option<Instant>) -> bool {
-    clock.is_some_and(|now| expires <= now)
-}
-
 impl Aftermath {
     pub(super) fn run(self) {
         for waker in self.wakers {
             handoff::wake(Some(waker));
-        }
-    }
-}
-
-impl<K, C> Default for Host<K, C> {
-    fn default() -> Self {
-        Self {
-            in_use: 0,
-            waiters: BTreeMap::new(),
-            listed: None,
-            idle: Vec::new(),
         }
     }
 }

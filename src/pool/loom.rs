@@ -16,8 +16,8 @@ use super::{Checkout, Claim, Key, Lent, Limits, Permit, Pool, Pooled, Ticket};
 impl Key for u8 {
     type Host = Self;
 
-    fn host(&self) -> Self {
-        *self
+    fn host(&self) -> &Self {
+        self
     }
 }
 

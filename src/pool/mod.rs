@@ -30,6 +30,7 @@
 
 mod guards;
 mod hash;
+mod host;
 mod leases;
 mod ledger;
 #[cfg(all(test, loom))]
@@ -58,7 +59,7 @@ pub(crate) trait Key: Clone + Eq + Hash {
     /// The unit of the limit per host: (host, port, TLS), SPEC C4.
     type Host: Clone + Eq + Hash;
 
-    fn host(&self) -> Self::Host;
+    fn host(&self) -> &Self::Host;
 }
 
 /// What a pool keeps.
@@ -191,13 +192,12 @@ impl<K: Key, C: Pooled> Pool<K, C> {
         now: Instant,
         waker: impl FnOnce() -> Waker,
     ) -> Checkout<K, C> {
-        let host = key.host();
         self.settle(|ledger, _| {
             ledger.observe(now);
-            match ledger.checkout(key, &host, waker) {
+            match ledger.checkout(key, waker) {
                 Found::Slot(grant) => {
                     // Made here, so that a panic in the aftermath frees it.
-                    let permit = self.permit(key.clone(), host);
+                    let permit = self.permit(key.clone());
                     match grant {
                         Grant::Conn(idle) => {
                             ledger.count_reuse();
@@ -212,7 +212,6 @@ impl<K: Key, C: Pooled> Pool<K, C> {
                 Found::Queued(seq) => Checkout::Queued(Ticket {
                     pool: Arc::clone(self),
                     key: key.clone(),
-                    host,
                     place: Some(seq),
                 }),
                 Found::Closed => Checkout::Closed,
@@ -224,15 +223,14 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     /// else a permit to dial. It never queues, and overtakes nobody: whoever
     /// finds a slot free finds nobody waiting for it.
     pub(crate) fn lend(self: &Arc<Self>, key: &K, now: Instant, id: LeaseId) -> Lending<K, C> {
-        let host = key.host();
         let mut ledger = lock(&self.ledger);
         ledger.observe(now);
-        match ledger.lend(key, &host) {
+        match ledger.lend(key) {
             Lendable::Slot(Grant::Conn(idle)) => {
                 ledger.count_reuse();
                 ledger.leases.lend(id, idle.conn.socket());
                 drop(ledger);
-                let permit = self.permit(key.clone(), host);
+                let permit = self.permit(idle.key);
                 let lent = Lent {
                     conn: idle.conn,
                     permit,
@@ -241,7 +239,7 @@ impl<K: Key, C: Pooled> Pool<K, C> {
             }
             Lendable::Slot(Grant::Permit) => {
                 drop(ledger);
-                Lending::Dial(self.permit(key.clone(), host))
+                Lending::Dial(self.permit(key.clone()))
             }
             Lendable::Busy => Lending::Busy,
             Lendable::Closed => Lending::Closed,
@@ -275,9 +273,8 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     /// Takes one named connection out of the idle set, if it is still there,
     /// to probe it. It holds a slot meanwhile, above the limits if need be.
     pub(crate) fn take_idle(self: &Arc<Self>, key: &K, id: IdleId) -> Option<Lent<K, C>> {
-        let host = key.host();
-        let conn = lock(&self.ledger).take_idle(&host, id)?;
-        let permit = self.permit(key.clone(), host);
+        let conn = lock(&self.ledger).take_idle(key.host(), id)?;
+        let permit = self.permit(key.clone());
         Some(Lent { conn, permit })
     }
 
@@ -294,7 +291,7 @@ impl<K: Key, C: Pooled> Pool<K, C> {
             let conns = ledger.close(after);
             let parked = ledger.leases.unpark_where(|_| true).into_iter();
             let parked = parked.map(|(_, parked)| {
-                ledger.vacate(&parked.key.host());
+                ledger.vacate(parked.key.host());
                 (parked.conn, parked.rest)
             });
             let parked = parked.collect();
@@ -320,11 +317,10 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     }
 
     /// The guard for a slot the ledger has just counted.
-    fn permit(self: &Arc<Self>, key: K, host: K::Host) -> Permit<K, C> {
+    fn permit(self: &Arc<Self>, key: K) -> Permit<K, C> {
         Permit {
             pool: Arc::clone(self),
             key,
-            host,
             holds: true,
         }
     }

@@ -15,8 +15,8 @@ struct ModelKey {
 impl Key for ModelKey {
     type Host = usize;
 
-    fn host(&self) -> usize {
-        self.host
+    fn host(&self) -> &usize {
+        &self.host
     }
 }
 

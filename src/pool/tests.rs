@@ -15,8 +15,8 @@ type TestKey = (u8, u8);
 impl Key for TestKey {
     type Host = u8;
 
-    fn host(&self) -> u8 {
-        self.0
+    fn host(&self) -> &u8 {
+        &self.0
     }
 }
 

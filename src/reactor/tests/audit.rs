@@ -22,7 +22,7 @@ struct Held {
 impl Held {
     fn count(&mut self, key: &PoolKey) {
         self.total += 1;
-        *self.hosts.entry(Key::host(key)).or_default() += 1;
+        *self.hosts.entry(Key::host(key).clone()).or_default() += 1;
     }
 }
 
