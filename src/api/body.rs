@@ -27,7 +27,8 @@ pub(crate) struct Body {
     limits: ReadLimits,
     about: Arc<About>,
     id: ExchangeId,
-    connector: Connector,
+    /// The way to whoever brings the rest; none where nothing is to come.
+    connector: Option<Connector>,
     driver: Driver,
     /// This side may take out what the pool has parked.
     leased: bool,
@@ -77,12 +78,12 @@ impl Body {
         limits: ReadLimits,
         about: Arc<About>,
         id: ExchangeId,
-        connector: Connector,
+        connector: &Connector,
         leased: bool,
     ) -> Self {
-        let source = match body {
-            ReplyBody::Whole(bytes, trailers) => Source::Whole(bytes, trailers),
-            ReplyBody::Stream(reader) => Source::Stream(reader),
+        let (source, connector) = match body {
+            ReplyBody::Whole(bytes, trailers) => (Source::Whole(bytes, trailers), None),
+            ReplyBody::Stream(reader) => (Source::Stream(reader), Some(connector.clone())),
         };
         Self {
             source,
@@ -108,10 +109,16 @@ impl Body {
         }
     }
 
+    fn tell(&self, command: Command) {
+        if let Some(connector) = &self.connector {
+            connector.tell(command);
+        }
+    }
+
     /// The reactor has it from here on.
     fn hand_over(&mut self) {
         if std::mem::take(&mut self.leased) {
-            self.connector.tell(Command::Wake(self.id));
+            self.tell(Command::Wake(self.id));
         }
     }
 
@@ -225,7 +232,9 @@ impl Body {
                     Poll::Pending => {
                         // Taken over meanwhile: the reactor may wait for room
                         // that was made when it was not yet to be told.
-                        if self.driver == Driver::Reactor || !self.connector.read_on(self.id) {
+                        if self.driver == Driver::Reactor
+                            || !reads_on(self.connector.as_ref(), self.id)
+                        {
                             self.hand_over();
                             return Poll::Pending;
                         }
@@ -242,7 +251,7 @@ impl Body {
             }
         };
         if refill && !self.leased {
-            self.connector.tell(Command::Wake(self.id));
+            self.tell(Command::Wake(self.id));
         }
         match item {
             Item::Data(data) => Poll::Ready(Ok(Some(data))),
@@ -253,7 +262,8 @@ impl Body {
             }
             Item::End(Err(error)) => Poll::Ready(Err(self.context(error))),
             Item::Broken => {
-                let error = self.connector.ended();
+                let ended = self.connector.as_ref().map(Connector::ended);
+                let error = ended.unwrap_or_else(Error::closed);
                 Poll::Ready(Err(self.context(error.with_phase(Phase::Body))))
             }
         }
@@ -276,7 +286,10 @@ impl Body {
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle::new(self.connector.downgrade(), self.id)
+        match &self.connector {
+            Some(connector) => CancelHandle::new(connector.downgrade(), self.id),
+            None => CancelHandle::nothing(),
+        }
     }
 
     fn coding_error(&self, fault: CodingFault) -> Error {
@@ -297,20 +310,28 @@ impl Body {
         }
         let before = std::mem::replace(&mut self.source, Source::Failed(error));
         if let Source::Stream(_) = before {
-            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+            self.tell(Command::Cancel(self.id, Cancel::Drain));
         }
     }
+}
+
+fn reads_on(connector: Option<&Connector>, id: ExchangeId) -> bool {
+    connector.is_some_and(|connector| connector.read_on(id))
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
         if let Source::Stream(_) = self.source {
-            if !self.connector.is_home() {
+            if self
+                .connector
+                .as_ref()
+                .is_some_and(|connector| !connector.is_home())
+            {
                 // Its lock may be held for ever in the child of a process.
                 std::mem::forget(std::mem::replace(&mut self.source, Source::Finished));
                 return;
             }
-            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+            self.tell(Command::Cancel(self.id, Cancel::Drain));
         }
     }
 }

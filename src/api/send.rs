@@ -67,7 +67,7 @@ impl Send {
             self.reading.limits,
             Arc::clone(&answer.about),
             self.id,
-            self.connector.clone(),
+            &self.connector,
             self.leased,
         );
         if self.reading.auto_decompress {

@@ -135,7 +135,7 @@ fn whatever_a_child_drops_it_leaves_alone() {
         assert_eq!(writer.push(Bytes::from_static(b"some")), Credit::Open);
         let stream = ReplyBody::Stream(reader);
         let (about, id) = (about.clone(), ExchangeId::next());
-        let body = Body::new(stream, LIMITS, about, id, connector.clone(), true);
+        let body = Body::new(stream, LIMITS, about, id, connector, true);
         (writer, body)
     };
     let (in_response, of_response) = body(&connector);
