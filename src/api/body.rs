@@ -151,6 +151,21 @@ impl Body {
         }
     }
 
+    /// All of it, where it is there and needs nothing but to be handed out: the
+    /// everyday case of a small answer, without the machinery of the others.
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        let fits = |bytes: &Bytes| bytes.len() <= self.limits.max_buffered;
+        match &mut self.source {
+            Source::Whole(bytes, trailers) if self.decoding.is_none() && fits(bytes) => {
+                self.trailers = std::mem::take(trailers);
+                let bytes = std::mem::take(bytes);
+                self.source = Source::Ended;
+                Some(bytes)
+            }
+            _ => None,
+        }
+    }
+
     /// The next piece, as it comes; `None` at the end.
     pub(crate) fn poll_chunk(
         &mut self,

@@ -179,7 +179,10 @@ impl Response {
     /// a limit passes, or it is larger than
     /// [`max_buffered`](crate::SessionBuilder::max_buffered), 256 MiB by default
     /// ([`Kind::Limit`](crate::Kind::Limit), SPEC R40).
-    pub fn bytes(self) -> Result<Bytes, Error> {
+    pub fn bytes(mut self) -> Result<Bytes, Error> {
+        if let Some(whole) = self.body()?.take_whole() {
+            return Ok(whole);
+        }
         wait_on(&mut self.collect(Driver::Caller, Ok)?)
     }
 

@@ -20,6 +20,8 @@ const SEVERAL: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Inbox {
     head: Option<ResponseHead>,
+    /// Mostly the only piece, and so not in a list.
+    first: Bytes,
     early: Vec<Bytes>,
     /// Small pieces behind `early`, joined.
     tail: BytesMut,
@@ -33,6 +35,7 @@ impl Inbox {
     pub(crate) fn new(high: usize) -> Self {
         Self {
             head: None,
+            first: Bytes::new(),
             early: Vec::new(),
             tail: BytesMut::new(),
             held: 0,
@@ -52,11 +55,11 @@ impl Inbox {
     /// A complete response; `None` without a head.
     pub(crate) fn into_whole(mut self) -> Option<(ResponseHead, ReplyBody)> {
         self.close_tail();
-        let body = match self.early.len() {
-            0 => Bytes::new(),
-            1 => self.early.swap_remove(0),
-            _ => {
+        let body = match self.early.is_empty() {
+            true => self.first,
+            false => {
                 let mut all = BytesMut::with_capacity(self.held);
+                all.extend_from_slice(&self.first);
                 for piece in &self.early {
                     all.extend_from_slice(piece);
                 }
@@ -75,7 +78,7 @@ impl Inbox {
         let head = self.head?;
         let (mut writer, reader) = pipe::<BodyEnd>(budget);
         let mut has_room = true;
-        for piece in self.early {
+        for piece in [self.first].into_iter().chain(self.early) {
             has_room = writer.push(piece) != Credit::Full;
         }
         let outlet = Outlet::new(writer, has_room, self.trailers, keep_alive(&head));
@@ -85,8 +88,11 @@ impl Inbox {
 
 impl Inbox {
     fn push(&mut self, data: Bytes) {
+        let is_first = self.held == 0;
         self.held += data.len();
-        if data.len() < SMALL && self.early.len() >= SEVERAL {
+        if is_first {
+            self.first = data;
+        } else if data.len() < SMALL && self.early.len() >= SEVERAL {
             self.tail.extend_from_slice(&data);
         } else {
             self.close_tail();

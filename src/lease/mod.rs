@@ -93,12 +93,8 @@ impl Lessee {
         }
         loop {
             // The time told is that of the call, before which no limit passes.
-            if exchange.fresh
-                || exchange
-                    .limits
-                    .total
-                    .is_some_and(|(at, _)| at <= poll::now())
-            {
+            let total = exchange.limits.total;
+            if exchange.fresh || total.is_some_and(|(at, _)| is_over(at, now)) {
                 return Some(exchange);
             }
             let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
@@ -149,13 +145,20 @@ impl Lessee {
         let upload = std::mem::take(&mut exchange.upload);
         lease.assign(&exchange.head, upload, &exchange.limits, *now);
         let mut inbox = Inbox::new(exchange.limits.pipe.high);
+        let mut has_waited = false;
         let ended = loop {
             match lease.pump(*now, &mut inbox) {
                 Ok(Pumped::Done) => break Ended::Complete,
                 Err(fault) => break Ended::Broken(fault),
                 Ok(_) if inbox.has_head() => break Ended::Begun,
                 Ok(Pumped::Again) => *now = poll::now(),
-                Ok(Pumped::Wants(want)) => *now = wait(&mut lease, want),
+                Ok(Pumped::Wants(want)) => {
+                    // The first time it is hardly later than it was.
+                    if std::mem::replace(&mut has_waited, true) {
+                        *now = poll::now();
+                    }
+                    *now = wait(&mut lease, want, *now);
+                }
             }
         };
         let (peer, reused) = (lease.peer(), lease.is_reused());
@@ -255,7 +258,7 @@ impl Lessee {
                     return true;
                 }
                 Ok(Pumped::Again) => now = poll::now(),
-                Ok(Pumped::Wants(want)) => now = wait(&mut lease, want),
+                Ok(Pumped::Wants(want)) => now = wait(&mut lease, want, poll::now()),
             }
         }
     }
@@ -306,6 +309,12 @@ impl Lessee {
     }
 }
 
+/// Whether a limit has passed, by a clock that was read a moment ago: only one
+/// that is about to pass is worth another look.
+fn is_over(at: Instant, now: Instant) -> bool {
+    at <= now + Duration::from_millis(1) && at <= poll::now()
+}
+
 /// An idle connection is not probed within this time, for a request that would
 /// be sent again if it turned out to be stale: a server that means to close it
 /// has hardly had the time, and the look costs as much as a tenth of a small
@@ -318,9 +327,8 @@ fn is_hot(lease: &Lease, exchange: &Exchange, now: Instant) -> bool {
 }
 
 /// Waits for what the connection wants, here or in its next read; gives the
-/// time the next pump goes by.
-fn wait(lease: &mut Lease, want: Want) -> Instant {
-    let now = poll::now();
+/// time the next pump goes by. `now` is to be no older than the last wait.
+fn wait(lease: &mut Lease, want: Want, now: Instant) -> Instant {
     // One call that waits and reads, instead of one for each. It wakes up late
     // if in vain, and a gap would be counted from before it.
     let far = now + PATIENCE + PATIENCE / 16;
