@@ -88,8 +88,6 @@ pub(crate) struct Exchange {
     /// Not on a connection that has served before: what one swallowed, another
     /// may swallow, too.
     pub(crate) fresh: bool,
-    /// Should its connection turn out to be stale, its call sends it again.
-    pub(crate) repeatable: bool,
     pub(crate) advance: Box<dyn Advance>,
 }
 

@@ -528,3 +528,65 @@ fn a_response_held_unread_ends_as_the_server_ends_it() {
         }
     });
 }
+
+/// SPEC P2: what follows a response unasked is nobody's answer, however the
+/// reads happened to fall.
+#[test]
+fn surplus_bytes_are_no_answer() {
+    const READ: usize = 8 * 1024;
+    for over in [0, 1, READ] {
+        both(|builder| {
+            let peer = Peer::start(move |conn| {
+                while let Some(request) = conn.next_request()? {
+                    if request.target != "/poison" {
+                        conn.write(ok("fine"))?;
+                        continue;
+                    }
+                    // The head and the body fill the first read, or a bit more.
+                    let fields = "HTTP/1.1 200 OK\r\nContent-Length: ";
+                    let length = READ + over - fields.len() - "8000\r\n\r\n".len();
+                    let mut bytes = format!("{fields}{length}\r\n\r\n").into_bytes();
+                    bytes.resize(bytes.len() + length, b'x');
+                    bytes.extend_from_slice(ok("poison").as_ref());
+                    conn.write(bytes)?;
+                }
+                Ok(())
+            });
+            let session = Session::builder().connector(builder.build()).build();
+            for _ in 0..20 {
+                let read = session.get(peer.url("/poison")).send().unwrap().bytes();
+                assert!(read.unwrap().iter().all(|&byte| byte == b'x'));
+                let next = session.get(peer.url("/")).send().unwrap();
+                assert_eq!(next.text().unwrap(), "fine");
+            }
+        });
+    }
+}
+
+/// The reactor fills the pipe of a response somebody else waits for the slot
+/// of. When its reader has made room, it goes on, whoever read before.
+#[test]
+fn room_that_is_made_later_is_used() {
+    const BODY: usize = 900 * 1024;
+    both(|builder| {
+        let peer = Peer::start(|conn| {
+            while let Some(request) = conn.next_request()? {
+                let body = if request.target == "/big" { BODY } else { 2 };
+                conn.write(ok(vec![b'x'; body]))?;
+            }
+            Ok(())
+        });
+        let connector = builder.limit(1).build();
+        let session = session_of(&connector);
+        let mut big = session.get(peer.url("/big")).send().unwrap();
+        let behind = session.get(peer.url("/")).timeout(WATCHDOG).start_send();
+        until("it waits", || connector.stats().waiting == 1);
+        let mut read = 0;
+        while read < BODY - 256 * 1024 {
+            read += big.chunk().unwrap().expect("there is more").len();
+        }
+        // The rest fits into what is read ahead, and so the slot comes free.
+        assert_eq!(behind.wait().unwrap().text().unwrap(), "xx");
+        assert_eq!(big.bytes().unwrap().len(), BODY - read);
+    });
+}

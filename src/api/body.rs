@@ -109,6 +109,13 @@ impl Body {
         }
     }
 
+    /// Whether this is not the process that made the request.
+    fn is_foreign(&self) -> bool {
+        self.connector
+            .as_ref()
+            .is_some_and(|connector| !connector.is_home())
+    }
+
     fn tell(&self, command: Command) {
         if let Some(connector) = &self.connector {
             connector.tell(command);
@@ -243,6 +250,10 @@ impl Body {
             match &mut self.source {
                 Source::Stream(reader) => match reader.poll_next(cx) {
                     Poll::Ready(next) => break next,
+                    // Nobody fills the pipe of a child of the process.
+                    Poll::Pending if self.is_foreign() => {
+                        return Poll::Ready(Err(self.context(Error::closed())));
+                    }
                     Poll::Pending if !self.leased => return Poll::Pending,
                     Poll::Pending => {
                         // Taken over meanwhile: the reactor may wait for room
@@ -265,7 +276,9 @@ impl Body {
                 Source::Failed(error) => return Poll::Ready(Err(error.clone())),
             }
         };
-        if refill && !self.leased {
+        if refill {
+            // Whoever has filled the pipe so far is, or was, the reactor.
+            self.leased = false;
             self.tell(Command::Wake(self.id));
         }
         match item {
@@ -337,11 +350,7 @@ fn reads_on(connector: Option<&Connector>, id: ExchangeId) -> bool {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Source::Stream(_) = self.source {
-            if self
-                .connector
-                .as_ref()
-                .is_some_and(|connector| !connector.is_home())
-            {
+            if self.is_foreign() {
                 // Its lock may be held for ever in the child of a process.
                 std::mem::forget(std::mem::replace(&mut self.source, Source::Finished));
                 return;

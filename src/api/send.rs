@@ -89,6 +89,10 @@ impl Operation<Response> for Send {
             match &mut self.state {
                 State::Waiting(receiver) => {
                     let answer = match receiver.poll(cx) {
+                        // Nobody answers in a child of the process.
+                        Poll::Pending if !self.connector.is_home() => {
+                            return Poll::Ready(Err(Error::closed()));
+                        }
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(Some(Ok(answer))) => answer,
                         Poll::Ready(Some(Err(error))) => {

@@ -38,6 +38,7 @@ use crate::head::{Fields, Hop, ResponseHead};
 use crate::job::{
     Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
 };
+use crate::tls::Client;
 use redirect::Decision;
 
 /// What the caller asked for, as it stands at the current hop. The URL holds no
@@ -182,9 +183,6 @@ impl Call {
             upload,
             limits,
             fresh: std::mem::take(&mut self.fresh),
-            repeatable: self.settings.retry_stale
-                && !self.retried
-                && is_idempotent(&self.request.method),
             advance: self,
         }))
     }
@@ -214,15 +212,23 @@ impl Call {
         let key = match (url.host(), url.host_str()) {
             (Some(Host::Ipv6(address)), _) => {
                 // The URL's own spelling has brackets.
-                self.context.key(&address.to_string(), port, tls)
+                self.key(&address.to_string(), port, tls)
             }
-            (Some(_), Some(host)) if !host.is_empty() => self.context.key(host, port, tls),
+            (Some(_), Some(host)) if !host.is_empty() => self.key(host, port, tls),
             _ => {
                 let error = Error::new(Kind::InvalidUrl, "the URL has no host");
                 return Err(error.with_phase(Phase::Request));
             }
         };
         Ok(key)
+    }
+
+    /// The session keeps the last key, but none of a request's own TLS client.
+    fn key(&self, host: &str, port: u16, tls: Option<Client>) -> PoolKey {
+        match &self.tls {
+            None => self.context.key(host, port, tls),
+            Some(_) => PoolKey::new(host, port, tls),
+        }
     }
 
     fn replied(self: Box<Self>, reply: Reply) -> Next {

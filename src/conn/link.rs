@@ -141,13 +141,6 @@ impl<S: Stream> Link<S> {
         self.waits = false;
     }
 
-    /// It has only just become idle, and whatever has happened since will show.
-    pub(crate) fn assume_quiet(&mut self) {
-        self.readable = false;
-        self.writable = true;
-        self.waits = false;
-    }
-
     /// Notes what the driver has learnt of the socket.
     pub(crate) fn ready(&mut self, ready: Readiness) {
         self.readable |= ready.readable;

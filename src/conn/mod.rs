@@ -55,7 +55,6 @@ pub(crate) struct Conn<S> {
     timing: Timing,
     /// Exchanges carried before the current one.
     served: u32,
-    rested: Option<Instant>,
     received: bool,
     /// The final head has come. An upload it cut short may be stuck for ever.
     answered: bool,
@@ -108,7 +107,6 @@ impl<S: Stream> Conn<S> {
             upload: Bytes::new(),
             timing: Timing::default(),
             served: 0,
-            rested: None,
             received: false,
             answered: false,
             send_fault: None,
@@ -130,11 +128,6 @@ impl<S: Stream> Conn<S> {
 
     pub(crate) fn stream(&self) -> &S {
         self.link.stream()
-    }
-
-    /// When it became idle, if it has carried anything.
-    pub(crate) fn rested(&self) -> Option<Instant> {
-        self.rested
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -360,14 +353,13 @@ impl<S: Stream> Conn<S> {
 
     /// After [`Pumped::Done`]: ready for the next exchange, its buffers given
     /// back; or false, and it must be closed (SPEC P2).
-    pub(crate) fn rest(&mut self, now: Instant) -> bool {
+    pub(crate) fn rest(&mut self) -> bool {
         let is_reusable = self.machine.is_reusable(self.input.len());
         if !is_reusable || !self.is_flushed() || self.link.is_hung_up() {
             return false;
         }
         self.machine.reset();
         self.served = self.served.saturating_add(1);
-        self.rested = Some(now);
         self.input = BytesMut::new();
         self.out.clear();
         self.upload = Bytes::new();

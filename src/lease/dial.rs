@@ -55,6 +55,8 @@ impl Lessee {
         let Some(listing) = self.pool.list(id.lease(), stream.share()) else {
             return Dialed::Failed(Error::closed());
         };
+        // Much may have come before: the TLS settings, the reactor's thread.
+        *now = poll::now();
         let deadline = deadline(exchange, *now);
         let tls = key.tls().map(|client| (client, key.host()));
         let mut link = Link::new(stream, peer, tls);

@@ -20,6 +20,7 @@ mod dial;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::conn::link::LinkFault;
 use crate::conn::{ConnFault, Pumped, Want};
 use crate::delivery::{self, ConnPool, Inbox, Outlet, PooledConn, Sip, advance};
 use crate::dns::IpFamily;
@@ -100,9 +101,7 @@ impl Lessee {
             let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
                 Lending::Taken(mut lease) => {
                     self.unwatch(&mut lease);
-                    if is_hot(&lease, &exchange, now) {
-                        lease.link().assume_quiet();
-                    } else if !lease.probe() {
+                    if !lease.probe() {
                         // Dead; there may be another.
                         lease.hang_up();
                         lease.discard();
@@ -131,6 +130,8 @@ impl Lessee {
                 Next::Deliver => return None,
                 Next::Again(next) => exchange = next,
             }
+            // A wait in a read is not counted by the time before it.
+            now = poll::now();
         }
     }
 
@@ -157,7 +158,10 @@ impl Lessee {
                     if std::mem::replace(&mut has_waited, true) {
                         *now = poll::now();
                     }
-                    *now = wait(&mut lease, want, *now);
+                    match wait(&mut lease, want, *now) {
+                        Ok(after) => *now = after,
+                        Err(fault) => break Ended::Broken(fault),
+                    }
                 }
             }
         };
@@ -233,7 +237,7 @@ impl Lessee {
         };
         let mut now = poll::now();
         outlet.refresh();
-        loop {
+        let fault = loop {
             let mut sip = Sip::new(&mut outlet);
             let pumped = lease.pump(now, &mut sip);
             let done = sip.is_done();
@@ -245,22 +249,24 @@ impl Lessee {
                     }
                     return true;
                 }
-                Err(fault) => {
-                    let peer = lease.peer();
-                    lease.hang_up();
-                    let revoked = lease.discard();
-                    let error = failure(fault, revoked, Phase::Body);
-                    outlet.fail(error.with_peer(Some(peer)));
-                    return true;
-                }
+                Err(fault) => break fault,
                 Ok(_) if done => {
-                    self.park(id, lease, outlet, now);
+                    self.park(id, lease, outlet, poll::now());
                     return true;
                 }
                 Ok(Pumped::Again) => now = poll::now(),
-                Ok(Pumped::Wants(want)) => now = wait(&mut lease, want, poll::now()),
+                Ok(Pumped::Wants(want)) => match wait(&mut lease, want, poll::now()) {
+                    Ok(after) => now = after,
+                    Err(fault) => break fault,
+                },
             }
-        }
+        };
+        let peer = lease.peer();
+        lease.hang_up();
+        let revoked = lease.discard();
+        let error = failure(fault, revoked, Phase::Body);
+        outlet.fail(error.with_peer(Some(peer)));
+        true
     }
 
     /// Out of the poller's sight, or it would tell the reactor of every answer.
@@ -281,7 +287,7 @@ impl Lessee {
         keep_alive: Option<Duration>,
         now: Instant,
     ) -> Option<Revoked> {
-        if self.terms.force_close || !lease.rest(now) {
+        if self.terms.force_close || !lease.rest() {
             lease.hang_up();
             return lease.discard();
         }
@@ -315,34 +321,21 @@ fn is_over(at: Instant, now: Instant) -> bool {
     at <= now + Duration::from_millis(1) && at <= poll::now()
 }
 
-/// An idle connection is not probed within this time, for a request that would
-/// be sent again if it turned out to be stale: a server that means to close it
-/// has hardly had the time, and the look costs as much as a tenth of a small
-/// request.
-const HOT: Duration = Duration::from_millis(1);
-
-fn is_hot(lease: &Lease, exchange: &Exchange, now: Instant) -> bool {
-    let rested = lease.rested().map(|at| now.saturating_duration_since(at));
-    exchange.repeatable && rested.is_some_and(|rested| rested < HOT)
-}
-
 /// Waits for what the connection wants, here or in its next read; gives the
 /// time the next pump goes by. `now` is to be no older than the last wait.
-fn wait(lease: &mut Lease, want: Want, now: Instant) -> Instant {
+fn wait(lease: &mut Lease, want: Want, now: Instant) -> Result<Instant, ConnFault> {
     // One call that waits and reads, instead of one for each. It wakes up late
     // if in vain, and a gap would be counted from before it.
     let far = now + PATIENCE + PATIENCE / 16;
     let is_far = want.deadline.is_none_or(|at| at > far);
     if want.read && !want.write && !want.gap && is_far && lease.link().stream_mut().may_wait() {
         lease.link().wait_in_read();
-        return now;
+        return Ok(now);
     }
-    match poll::wait(lease.stream(), want.read, want.write, want.deadline) {
-        Ok(state) => lease.link().ready(state),
-        // Out of memory, perhaps: the socket itself shall say what is wrong.
-        Err(_) => lease.link().suspect(),
-    }
-    poll::now()
+    let state = poll::wait(lease.stream(), want.read, want.write, want.deadline)
+        .map_err(|error| ConnFault::from(LinkFault::from(error)))?;
+    lease.link().ready(state);
+    Ok(poll::now())
 }
 
 fn failure(fault: ConnFault, revoked: Option<Revoked>, phase: Phase) -> Error {

@@ -17,6 +17,10 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// No wait is longer, for some systems refuse one of a month. It then ends in
+/// vain, and whoever waits looks at the clock.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// Waits until the socket can be read or written, as asked, or `until`. An
 /// interrupted wait goes on. Nothing asked of the socket is a mere wait, which
 /// its end interrupts all the same.
@@ -31,7 +35,7 @@ pub(crate) fn wait(
     asked.set(PollFlags::OUT, write);
     loop {
         let left = until.map(|at| at.saturating_duration_since(now()));
-        let left = left.map(timespec);
+        let left = left.map(|left| timespec(left.min(LONGEST)));
         let mut fds = [PollFd::new(socket, asked)];
         match poll(&mut fds, left.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,

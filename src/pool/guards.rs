@@ -16,8 +16,8 @@ use crate::sync::lock;
 pub(crate) struct Permit<K: Key, C: Pooled> {
     pub(super) pool: Arc<Pool<K, C>>,
     pub(super) key: K,
-    /// Cleared once `put` has freed the slot, in the same critical section in
-    /// which the connection came home.
+    /// Cleared by `put`, which frees the slot in the same critical section in
+    /// which the connection comes home.
     pub(super) holds: bool,
 }
 
@@ -70,11 +70,12 @@ impl<K: Key, C: Pooled> Lent<K, C> {
     /// closed pool drops the connection.
     pub(crate) fn put(self, id: impl FnOnce(IdleId, &mut C), expires: Instant) {
         let Self { conn, mut permit } = self;
-        let key = permit.key.clone();
-        let refused = permit
-            .pool
-            .settle(|ledger, after| ledger.put(key, conn, id, expires, after));
-        permit.holds = refused.is_some();
+        let Permit { pool, key, holds } = &mut permit;
+        let refused = pool.settle(|ledger, after| {
+            let refused = ledger.put(key.clone(), conn, id, expires, after);
+            *holds = refused.is_some();
+            refused
+        });
         // Closed: the connection first, then its slot.
         drop(refused);
         drop(permit);

@@ -26,7 +26,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::guards::Lent;
+use super::guards::{Lent, Permit};
 use super::hash::Cheaply;
 use super::{IdleId, Key, LeaseId, Pool, Pooled};
 use crate::sync::lock;
@@ -275,8 +275,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             mut listing,
             lent: Lent { conn, mut permit },
         } = self;
-        let key = permit.key.clone();
-        let (refused, socket, tell) = permit.pool.settle(|ledger, after| {
+        let Permit { pool, key, holds } = &mut permit;
+        let (refused, socket, tell) = pool.settle(|ledger, after| {
             ledger.observe(now);
             listing.listed = false;
             let (socket, revoked) = ledger.leases.end(listing.id);
@@ -284,7 +284,8 @@ impl<K: Key, C: Pooled> Lease<K, C> {
                 return (Some(conn), socket, Tell::Nothing);
             }
             let watched = conn.is_watched();
-            let refused = ledger.put(key, conn, |_, _| (), expires, after);
+            let refused = ledger.put(key.clone(), conn, |_, _| (), expires, after);
+            *holds = refused.is_some();
             let looks = refused.is_none() && !watched && ledger.look_after(now, Some(expires));
             (
                 refused,
@@ -292,7 +293,6 @@ impl<K: Key, C: Pooled> Lease<K, C> {
                 if looks { Tell::Look } else { Tell::Nothing },
             )
         });
-        permit.holds = refused.is_some();
         // The handle, then the connection, then its slot.
         drop(socket);
         drop(refused);

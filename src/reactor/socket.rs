@@ -153,7 +153,7 @@ impl<N: Net> Engine<N> {
         else {
             return;
         };
-        if self.config.force_close || !lent.rest(self.now) {
+        if self.config.force_close || !lent.rest() {
             return self.close_socket(token);
         }
         let expires = self.now + delivery::life(self.config.keepalive, keep_alive);

@@ -8,10 +8,9 @@ use std::thread;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
-use url::Url;
 
 use super::*;
-use crate::api::body::{Body, ReadLimits};
+use crate::api::body::{Body, Driver, ReadLimits};
 use crate::api::pending::Pending;
 use crate::api::response::Response;
 use crate::api::send::{Reading, Send};
@@ -108,13 +107,8 @@ fn requests_of_a_child_are_refused() {
     }
 }
 
-/// What the parent's requests left in the child's hands: dropping it locks
-/// nothing, the ends of slots and pipes included, and reading it does not block.
-#[test]
-fn whatever_a_child_drops_it_leaves_alone() {
-    let connector = foreign();
-    let url: Url = "http://10.0.0.1/".parse().expect("a URL");
-    let about = Arc::new(About {
+fn about() -> About {
+    About {
         head: ResponseHead::new(
             Version::HTTP_11,
             StatusCode::OK,
@@ -125,10 +119,18 @@ fn whatever_a_child_drops_it_leaves_alone() {
         peer: None,
         reused: false,
         method: Method::GET,
-        url,
+        url: "http://10.0.0.1/".parse().expect("a URL"),
         history: Arc::from([]),
         attempts: 1,
-    });
+    }
+}
+
+/// What the parent's requests left in the child's hands: dropping it locks
+/// nothing, the ends of slots and pipes included, and reading it does not block.
+#[test]
+fn whatever_a_child_drops_it_leaves_alone() {
+    let connector = foreign();
+    let about = Arc::new(about());
     let body = |connector: &Connector| {
         let budget = Budget { low: 10, high: 20 };
         let (mut writer, reader) = pipe::<BodyEnd>(budget);
@@ -145,7 +147,7 @@ fn whatever_a_child_drops_it_leaves_alone() {
     let cancel = response.cancel_handle();
     let (sender, receiver) = slot();
     let id = ExchangeId::next();
-    let driver = crate::api::body::Driver::Reactor;
+    let driver = Driver::Reactor;
     let send = Send::new(receiver, connector.clone(), id, READING, driver, false);
     let pending: Pending<Response> = Pending::new(send);
 
@@ -162,6 +164,31 @@ fn whatever_a_child_drops_it_leaves_alone() {
         sender.fill(Err(Error::closed())).is_ok(),
         "its end is there"
     );
+}
+
+/// Nobody fills the slots and pipes of a child, so it does not wait for them.
+#[test]
+fn a_child_does_not_wait_for_what_its_parent_gets() {
+    let connector = foreign();
+    let (_sender, receiver) = slot();
+    let driver = Driver::Reactor;
+    let id = ExchangeId::next();
+    let send = Send::new(receiver, connector.clone(), id, READING, driver, false);
+    let ended = Pending::new(send).wait().map(drop);
+    assert_eq!(ended.unwrap_err().kind(), Kind::Closed);
+
+    let about = Arc::new(about());
+    for driver in [Driver::Caller, Driver::Reactor] {
+        let (_writer, reader) = pipe::<BodyEnd>(Budget { low: 10, high: 20 });
+        let stream = ReplyBody::Stream(reader);
+        let mut body = Body::new(stream, LIMITS, about.clone(), id, &connector, true);
+        body.driven_by(driver);
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        match body.poll_chunk(&mut cx) {
+            std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), Kind::Closed),
+            other => panic!("{driver:?}: {other:?}"),
+        }
+    }
 }
 
 /// The thread belongs to the parent: the last handle of a child ends nothing.

@@ -172,7 +172,7 @@ impl Caller {
 
     /// The response is complete: brings the connection home for so long.
     pub(super) fn put(mut self, sim: &Sim, life: std::time::Duration) {
-        assert!(self.lease.rest(sim.world.now()), "it cannot be used again");
+        assert!(self.lease.rest(), "it cannot be used again");
         let now = sim.world.now();
         let tell = self.lease.put(now + life, now);
         sim.tell(None, tell);
@@ -210,7 +210,7 @@ impl Caller {
     /// The connection goes home, or is closed, before the answer is given.
     fn complete(mut self, sim: &Sim) {
         let (peer, reused) = (self.lease.peer(), self.lease.is_reused());
-        let revoked = if self.lease.rest(sim.world.now()) {
+        let revoked = if self.lease.rest() {
             let now = sim.world.now();
             let tell = self.lease.put(now + secs(15), now);
             sim.tell(None, tell);

@@ -203,7 +203,6 @@ impl Ask {
             upload: self.upload,
             limits: self.limits,
             fresh: self.fresh,
-            repeatable: false,
             advance: Box::new(recorder),
         })
     }
