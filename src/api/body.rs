@@ -250,20 +250,19 @@ impl Body {
             match &mut self.source {
                 Source::Stream(reader) => match reader.poll_next(cx) {
                     Poll::Ready(next) => break next,
-                    // Nobody fills the pipe of a child of the process.
-                    Poll::Pending if self.is_foreign() => {
-                        return Poll::Ready(Err(self.context(Error::closed())));
-                    }
-                    Poll::Pending if !self.leased => return Poll::Pending,
                     Poll::Pending => {
+                        let here = self.leased && self.driver == Driver::Caller;
+                        if here && reads_on(self.connector.as_ref(), self.id) {
+                            continue;
+                        }
+                        // Nobody fills the pipe of a child of the process.
+                        if self.is_foreign() {
+                            return Poll::Ready(Err(self.context(Error::closed())));
+                        }
                         // Taken over meanwhile: the reactor may wait for room
                         // that was made when it was not yet to be told.
-                        if self.driver == Driver::Reactor
-                            || !reads_on(self.connector.as_ref(), self.id)
-                        {
-                            self.hand_over();
-                            return Poll::Pending;
-                        }
+                        self.hand_over();
+                        return Poll::Pending;
                     }
                 },
                 Source::Whole(bytes, trailers) => {

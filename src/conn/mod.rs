@@ -36,8 +36,9 @@ use timing::Timing;
 /// The first read of a response; most fit.
 const FIRST_READ: usize = 8 * 1024;
 
-/// Reads grow to this while a body keeps filling them.
-const MAX_READ: usize = 256 * 1024;
+/// Reads grow to this while a body keeps filling them, or to what may wait for
+/// its reader.
+const MAX_READ: usize = 512 * 1024;
 
 /// How much one pump may move before others get their turn.
 const TURN: usize = 256 * 1024;
@@ -61,6 +62,7 @@ pub(crate) struct Conn<S> {
     /// Sending failed. A response may still have arrived before (RFC 9112 §9.5).
     send_fault: Option<ConnFault>,
     read_size: usize,
+    max_read: usize,
     /// Its name at the reactor's poller, if that watches it.
     token: Option<Token>,
 }
@@ -111,6 +113,7 @@ impl<S: Stream> Conn<S> {
             answered: false,
             send_fault: None,
             read_size: FIRST_READ,
+            max_read: MAX_READ,
             token,
         }
     }
@@ -168,6 +171,7 @@ impl<S: Stream> Conn<S> {
         self.answered = false;
         self.send_fault = None;
         self.read_size = FIRST_READ;
+        self.max_read = limits.pipe.high.clamp(FIRST_READ, MAX_READ);
     }
 
     /// Goes on with the current exchange as far as it goes.
@@ -199,7 +203,7 @@ impl<S: Stream> Conn<S> {
                     self.received = true;
                     self.timing.received(now);
                     if n >= self.read_size {
-                        self.read_size = (self.read_size * 2).min(MAX_READ);
+                        self.read_size = (self.read_size * 2).min(self.max_read);
                     } else if n < self.read_size / 4 {
                         self.read_size = (self.read_size / 2).max(FIRST_READ);
                     }
@@ -278,13 +282,26 @@ impl<S: Stream> Conn<S> {
                 // and the connection is nobody's to reuse.
                 Some(Event::Upgrade) => return Ok(true),
                 Some(event) => {
-                    self.answered |= matches!(event, Event::Head(_));
+                    let is_head = matches!(event, Event::Head(_));
                     sink.event(event);
+                    if is_head {
+                        self.answered = true;
+                        self.expect_body();
+                    }
                 }
                 None => break,
             }
         }
         Ok(self.machine.is_complete())
+    }
+
+    /// What is known to come is read in as few pieces as may be.
+    fn expect_body(&mut self) {
+        if let Some(left) = self.machine.body_remaining() {
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            let rest = left.saturating_sub(self.input.len());
+            self.read_size = rest.clamp(FIRST_READ, self.max_read);
+        }
     }
 
     /// The peer sends no more.
@@ -492,7 +509,10 @@ mod tests {
             max_field: 8190,
             max_fields: 128,
             read_until_eof: true,
-            pipe: Budget { low: 1, high: 2 },
+            pipe: Budget {
+                low: 1 << 20,
+                high: 2 << 20,
+            },
         };
         let now = Instant::now();
         conn.assign(&head, Bytes::new(), &limits, now);

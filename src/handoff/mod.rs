@@ -24,14 +24,53 @@ pub(crate) mod park;
 pub(crate) mod pipe;
 pub(crate) mod slot;
 
+use std::cell::RefCell;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::task::{Context, Waker};
+
+thread_local! {
+    /// Where a thread gathers whom it is going to wake.
+    static GATHERED: RefCell<Option<Vec<Waker>>> = const { RefCell::new(None) };
+}
+
+/// From here on this thread wakes nobody before it calls [`wake_gathered`]:
+/// one that answers many at a time would be pushed aside by each of them.
+pub(crate) fn gather_wakes() {
+    GATHERED.set(Some(Vec::new()));
+}
+
+/// Wakes whom this thread has gathered. Nothing may block before it.
+pub(crate) fn wake_gathered() {
+    // Those who are woken may have others woken.
+    loop {
+        let gathered = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().map(mem::take));
+        match gathered {
+            Some(wakers) if !wakers.is_empty() => wakers.into_iter().for_each(wake_now),
+            _ => return,
+        }
+    }
+}
 
 /// Wakes, containing a panic: a waker is the user's code, and the thread that
 /// wakes (the reactor, mostly) serves others too.
 pub(crate) fn wake(waker: Option<Waker>) {
     let Some(waker) = waker else { return };
+    let mut waker = Some(waker);
+    // A thread that ends has no list any more, and wakes at once.
+    let _ = GATHERED.try_with(|gathered| {
+        if let Ok(mut gathered) = gathered.try_borrow_mut()
+            && let Some(gathered) = &mut *gathered
+        {
+            gathered.extend(waker.take());
+        }
+    });
+    if let Some(waker) = waker {
+        wake_now(waker);
+    }
+}
+
+fn wake_now(waker: Waker) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
         // The payload is foreign as well, and its own drop may panic: leaked.
         mem::forget(payload);
@@ -103,6 +142,30 @@ mod tests {
         let (count, waker) = Count::new();
         wake(Some(waker));
         assert_eq!(count.woken(), 1);
+    }
+
+    #[test]
+    fn gathered_wakers_are_woken_when_that_is_asked_for() {
+        let gatherer = || {
+            let (one, one_waker) = Count::new();
+            let (other, other_waker) = Count::new();
+            // Wakes another in its turn.
+            struct Chain(std::sync::Mutex<Option<Waker>>);
+            impl std::task::Wake for Chain {
+                fn wake(self: Arc<Self>) {
+                    wake(self.0.lock().unwrap().take());
+                }
+            }
+            gather_wakes();
+            wake(Some(one_waker));
+            wake(Some(Waker::from(Arc::new(Hostile))));
+            let chain = Chain(std::sync::Mutex::new(Some(other_waker)));
+            wake(Some(Waker::from(Arc::new(chain))));
+            assert_eq!((one.woken(), other.woken()), (0, 0));
+            wake_gathered();
+            assert_eq!((one.woken(), other.woken()), (1, 1));
+        };
+        std::thread::spawn(gatherer).join().unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::timer::{Owner, Timers};
 use crate::delivery::{self, ConnPool, PooledConn};
 use crate::dns::{Cache, IpFamily, LookupId, Query};
 use crate::error::Error;
+use crate::handoff;
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{Command, Control, ExchangeId};
 use crate::net::{Net, Ready, Token};
@@ -169,6 +170,8 @@ impl<N: Net> Engine<N> {
     }
 
     fn wait(&mut self) -> Turn {
+        // Before the mailbox is judged: what they ask for next is in it then.
+        handoff::wake_gathered();
         let timeout = if !self.unfinished.is_empty() || !self.mailbox.doze() {
             Some(Duration::ZERO)
         } else {

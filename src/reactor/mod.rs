@@ -21,7 +21,7 @@ use crate::delivery::{self, ConnPool};
 use crate::dns::{Answer, LookupId, Query, Workers};
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
-use crate::handoff::park;
+use crate::handoff::{self, park};
 use crate::job::{Command, Control};
 use crate::net::mio::{MioNet, MioStream, Unwatcher};
 use crate::sync::Arc;
@@ -94,6 +94,7 @@ fn run(
     config: Config,
 ) {
     park::forbid_waiting();
+    handoff::gather_wakes();
     let lookups = Box::new(WorkerLookups {
         workers,
         mailbox: mailbox.clone(),
@@ -108,6 +109,7 @@ fn run(
     // Dropped commands and guards answer whoever waits on them.
     close_pool(&pool, &Error::internal("the reactor has ended"));
     drop(mailbox.close());
+    handoff::wake_gathered();
 }
 
 /// Closes a pool that has no reactor, or none any more. Whoever drives one of
