@@ -304,12 +304,20 @@ impl Error {
     }
 }
 
-/// Making errors: the layers below fill in what they know.
+/// Making errors: the layers below fill in what they know. All of it is cold
+/// and out of line: there are many places where an error is made, and it
+/// happens at few of them.
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::saying(kind, message.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn saying(kind: Kind, message: Cow<'static, str>) -> Self {
         Self(Arc::new(Inner {
             kind,
-            message: message.into(),
+            message,
             phase: None,
             during: None,
             timeout: None,
@@ -327,6 +335,7 @@ impl Error {
     }
 
     /// A limit that passed while the request stood in `during`.
+    #[cold]
     pub(crate) fn timed_out(which: Timeout, limit: Option<Duration>, during: Phase) -> Self {
         let mut error = Self::new(Kind::Timeout, "timed out");
         let inner = error.edit();
@@ -339,10 +348,12 @@ impl Error {
         error
     }
 
+    #[cold]
     pub(crate) fn closed() -> Self {
         Self::new(Kind::Closed, "the session or its connector is closed")
     }
 
+    #[cold]
     pub(crate) fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "the request was cancelled")
     }
@@ -351,19 +362,24 @@ impl Error {
         Self::new(Kind::Internal, message)
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        self.edit().source = Some(Arc::from(source.into()));
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.caused_by(source.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn caused_by(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.edit().source = Some(Arc::from(source));
         self
     }
 
+    #[cold]
     pub(crate) fn with_phase(mut self, phase: Phase) -> Self {
         self.edit().phase = Some(phase);
         self
     }
 
+    #[cold]
     pub(crate) fn with_peer(mut self, peer: Option<SocketAddr>) -> Self {
         if self.0.peer.is_none() && peer.is_some() {
             self.edit().peer = peer;
@@ -373,6 +389,7 @@ impl Error {
 
     /// Adds the URL unless a layer below knew a better one. A URL without an
     /// authority is never added: nothing in it tells credentials from the rest.
+    #[cold]
     pub(crate) fn with_url(mut self, url: &Url) -> Self {
         if self.0.url.is_none() && url.has_authority() {
             self.edit().url = Some(without_credentials(url));
@@ -381,12 +398,14 @@ impl Error {
     }
 
     /// The network cut the body short: [`Error::is_retryable`].
+    #[cold]
     pub(crate) fn broken_off(mut self) -> Self {
         self.edit().broken_off = true;
         self
     }
 
     /// Adds the redirects that were followed, unless they are known already.
+    #[cold]
     pub(crate) fn with_history(mut self, history: &Arc<[Hop]>) -> Self {
         if self.0.history.is_empty() && !history.is_empty() {
             self.edit().history = Arc::clone(history);
@@ -394,11 +413,13 @@ impl Error {
         self
     }
 
+    #[cold]
     pub(crate) fn with_response(mut self, response: ErrorResponse) -> Self {
         self.edit().response = Some(Arc::new(response));
         self
     }
 
+    #[cold]
     fn edit(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }

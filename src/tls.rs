@@ -18,8 +18,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -47,15 +47,12 @@ impl Client {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(settings.versions())
             .map_err(ConfigFault::Rejected)?;
-        let chain = settings
-            .verify
-            .then(|| chain_verifier(settings, &provider))
-            .transpose()?;
-        let builder = match chain {
-            Some(chain) => builder.with_webpki_verifier(chain),
-            None => builder
+        let builder = if settings.verify {
+            builder.with_root_certificates(trusted(settings)?)
+        } else {
+            builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         };
         let mut config = builder.with_no_client_auth();
         config.enable_sni = settings.sni;
@@ -202,10 +199,7 @@ impl Error for ConfigFault {
     }
 }
 
-fn chain_verifier(
-    settings: &Settings,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, ConfigFault> {
+fn trusted(settings: &Settings) -> Result<RootCertStore, ConfigFault> {
     let mut roots = RootCertStore::empty();
     if settings.builtin_roots {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -213,11 +207,10 @@ fn chain_verifier(
     for root in &settings.extra_roots {
         roots.add(root.clone()).map_err(ConfigFault::Root)?;
     }
-    // The verifier's builder fails on an empty store or on bad revocation lists, and
-    // lists are not given here.
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|_| ConfigFault::NoRoots)
+    if roots.is_empty() {
+        return Err(ConfigFault::NoRoots);
+    }
+    Ok(roots)
 }
 
 /// Takes whatever certificate comes: verification is off. The signatures are checked

@@ -80,6 +80,9 @@ impl Decoder {
         content_encoding: impl Iterator<Item = &'a [u8]>,
         limits: Limits,
     ) -> Result<Option<Self>, CodingFault> {
+        if Self::accept_encoding().is_empty() {
+            return Ok(None);
+        }
         let mut stages = Vec::new();
         let mut too_many = false;
         for name in content_encoding.flat_map(|value| value.split(|byte| *byte == b',')) {

@@ -1,9 +1,9 @@
 //! What is known about names, and who waits to know it.
 //!
-//! Two tables. `entries` are results, kept for a time and evicted least
-//! recently used first. `flights` are lookups under way, each with its
-//! waiters; `joinable` finds the flight that a new waiter for the same key may
-//! join, so that at most one lookup per key is started (SPEC C22).
+//! Two tables. `flights` are lookups under way, each with its waiters. `names`
+//! says of each key either its result, kept for a time and evicted least
+//! recently used first, or the flight that a new waiter for it may join, so
+//! that at most one lookup per key is started (SPEC C22).
 //!
 //! ```text
 //!  lookup ─► entry fresh? ─ yes ─► Hit, the list then rotates
@@ -18,16 +18,18 @@
 //! A flight belongs to no waiter: one that gives up leaves it, and the result
 //! is kept for the next. Failures are never kept.
 //!
-//! Pure: owned by one thread, the time passed in. Every operation costs at
-//! most a logarithm of what is stored, plus what it returns.
+//! Pure: owned by one thread, the time passed in. What an operation costs does
+//! not depend on how much is stored, with two exceptions that look at all
+//! names: keeping a result, which is little beside the lookup that brought it,
+//! and clearing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{DnsFault, IpFamily, distinct};
+use super::{DnsFault, IpFamily, take_in};
 
 /// Flights that nobody waits for any more and that have not landed. Beyond
 /// this the oldest are forgotten: their resolver may never answer.
@@ -42,13 +44,10 @@ const MAX_JOINABLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Cache<W> {
     keeping: Keeping,
-    entries: HashMap<Arc<Key>, Entry>,
-    /// The entries by last use, the oldest first.
-    uses: BTreeMap<u64, Arc<Key>>,
-    joinable: HashMap<Arc<Key>, LookupId>,
+    names: HashMap<Arc<Key>, Name>,
     flights: HashMap<LookupId, Flight<W>>,
-    /// Flights without waiters, the oldest first.
-    deserted: BTreeSet<LookupId>,
+    /// Flights without waiters, sorted: the oldest first.
+    deserted: Vec<LookupId>,
     /// Where each waiter waits.
     places: HashMap<W, (LookupId, u64)>,
     /// Source of lookup ids, use stamps and waiters' places: never repeats.
@@ -98,10 +97,18 @@ struct Key {
 }
 
 #[derive(Debug)]
+enum Name {
+    Known(Entry),
+    /// By this flight, which may be joined.
+    Asked(LookupId),
+}
+
+#[derive(Debug)]
 struct Entry {
+    /// Never empty.
     addresses: Vec<IpAddr>,
     since: Instant,
-    /// Its key in `uses`.
+    /// Stamp of the last use.
     used: u64,
 }
 
@@ -109,8 +116,11 @@ struct Entry {
 struct Flight<W> {
     key: Arc<Key>,
     since: Instant,
-    /// By order of arrival.
-    waiters: BTreeMap<u64, W>,
+    /// By order of arrival, each with its place. Those that have given up are
+    /// in no place any more, and weeded out when they are the most.
+    waiters: Vec<(u64, W)>,
+    /// How many of them wait.
+    waiting: usize,
     /// What has arrived in part.
     early: Vec<IpAddr>,
 }
@@ -125,11 +135,9 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             } else {
                 Keeping::Nothing
             },
-            entries: HashMap::new(),
-            uses: BTreeMap::new(),
-            joinable: HashMap::new(),
+            names: HashMap::new(),
             flights: HashMap::new(),
-            deserted: BTreeSet::new(),
+            deserted: Vec::new(),
             places: HashMap::new(),
             clock: 0,
         }
@@ -151,24 +159,29 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             port,
             family,
         };
-        if let Some(addresses) = self.hit(&key, now) {
-            return Found::Hit(addresses);
-        }
-        if let Some(&id) = self.joinable.get(&key) {
-            let since = self.flights.get(&id).map(|flight| flight.since);
-            if since.is_some_and(|at| now.saturating_duration_since(at) < MAX_JOINABLE) {
-                return Found::Joined(self.join(id, waiter));
+        let stamp = self.tick();
+        match self.names.get_mut(&key) {
+            Some(Name::Known(entry)) if self.keeping.fresh(entry, now) => {
+                return Found::Hit(entry.hit(stamp));
             }
+            Some(&mut Name::Asked(id)) => {
+                let since = self.flights.get(&id).map(|flight| flight.since);
+                if since.is_some_and(|at| now.saturating_duration_since(at) < MAX_JOINABLE) {
+                    return Found::Joined(self.join(id, waiter));
+                }
+            }
+            _ => {}
         }
         let key = Arc::new(key);
-        let id = LookupId(self.tick());
-        self.joinable.insert(Arc::clone(&key), id);
+        let id = LookupId(stamp);
+        self.names.insert(Arc::clone(&key), Name::Asked(id));
         self.flights.insert(
             id,
             Flight {
                 key,
                 since: now,
-                waiters: BTreeMap::new(),
+                waiters: Vec::new(),
+                waiting: 0,
                 early: Vec::new(),
             },
         );
@@ -187,14 +200,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let Some(flight) = self.flights.get_mut(&id) else {
             return (Vec::new(), Vec::new());
         };
-        let all = flight.early.drain(..).chain(addresses);
         let family = flight.key.family;
-        flight.early = distinct(all.filter(|address| family.admits(*address)));
+        let mut wanted = addresses.into_iter().filter(|a| family.admits(*a));
+        take_in(&mut flight.early, &mut wanted);
         if flight.early.is_empty() {
             // All of the family not wanted: no news.
             return (Vec::new(), Vec::new());
         }
-        let waiters = flight.waiters.values().copied().collect();
+        let mut waiters = Vec::with_capacity(flight.waiting);
+        for (place, waiter) in &flight.waiters {
+            if self.places.get(waiter) == Some(&(id, *place)) {
+                waiters.push(*waiter);
+            }
+        }
         (waiters, flight.early.clone())
     }
 
@@ -208,16 +226,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let Some(flight) = self.flights.remove(&id) else {
             return (Vec::new(), result);
         };
-        self.deserted.remove(&id);
-        let waiters: Vec<W> = flight.waiters.into_values().collect();
-        for waiter in &waiters {
-            self.places.remove(waiter);
+        self.no_longer_deserted(id);
+        let mut waiters = Vec::with_capacity(flight.waiting);
+        for (place, waiter) in flight.waiters {
+            if self.places.get(&waiter) == Some(&(id, place)) {
+                self.places.remove(&waiter);
+                waiters.push(waiter);
+            }
         }
 
         let family = flight.key.family;
         let result = result.and_then(|addresses| {
-            let wanted = addresses.into_iter().filter(|a| family.admits(*a));
-            let wanted = distinct(wanted);
+            let mut wanted = Vec::new();
+            let mut all = addresses.into_iter().filter(|a| family.admits(*a));
+            take_in(&mut wanted, &mut all);
             if wanted.is_empty() {
                 Err(DnsFault::NoAddresses)
             } else {
@@ -226,14 +248,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         });
 
         // Not joinable: cleared since, so what it found out is out of date.
-        if self.joinable.get(&flight.key) == Some(&id) {
-            self.joinable.remove(&flight.key);
-            if let Ok(addresses) = &result {
-                // These waiters have had the list; the next hit begins further.
-                let mut addresses = addresses.clone();
-                addresses.rotate_left(1);
-                self.keep(flight.key, addresses, now);
-            }
+        if self.unask(&flight.key, id)
+            && let Ok(addresses) = &result
+        {
+            self.keep(flight.key, addresses, now);
         }
         (waiters, result)
     }
@@ -242,15 +260,22 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// Named is a lookup nobody waits for any more: one that has not begun may
     /// be spared, and [forgotten](Self::forget).
     pub(crate) fn abandon(&mut self, waiter: W) -> Option<LookupId> {
-        let (id, place) = self.places.remove(&waiter)?;
+        let (id, _) = self.places.remove(&waiter)?;
         let flight = self.flights.get_mut(&id)?;
-        flight.waiters.remove(&place);
-        if !flight.waiters.is_empty() {
+        flight.waiting -= 1;
+        if flight.waiters.len() > 2 * flight.waiting {
+            let places = &self.places;
+            let waits = |(place, waiter): &(u64, W)| places.get(waiter) == Some(&(id, *place));
+            flight.waiters.retain(waits);
+        }
+        if flight.waiting > 0 {
             return None;
         }
-        self.deserted.insert(id);
+        if let Err(at) = self.deserted.binary_search(&id) {
+            self.deserted.insert(at, id);
+        }
         if self.deserted.len() > MAX_DESERTED
-            && let Some(oldest) = self.deserted.pop_first()
+            && let Some(&oldest) = self.deserted.first()
         {
             self.forget(oldest);
         }
@@ -262,67 +287,51 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// new ones nor kept.
     pub(crate) fn clear(&mut self, of: Option<(&str, u16)>) {
         let Some((host, port)) = of else {
-            self.entries.clear();
-            self.uses.clear();
-            self.joinable.clear();
-            return;
+            return self.names.clear();
         };
-        for family in [IpFamily::Any, IpFamily::V4, IpFamily::V6] {
-            let key = Key {
-                host: host.to_ascii_lowercase(),
-                port,
-                family,
-            };
-            self.remove(&key);
-            self.joinable.remove(&key);
-        }
+        let host = host.to_ascii_lowercase();
+        self.names
+            .retain(|key, _| key.port != port || key.host != host);
     }
 
-    /// A fresh entry's addresses; it is then the most recently used one, and
-    /// rotated so that the next hit begins with another address.
-    fn hit(&mut self, key: &Key, now: Instant) -> Option<Vec<IpAddr>> {
-        if !self.keeping.fresh(self.entries.get(key)?, now) {
-            self.remove(key);
-            return None;
-        }
-        let stamp = self.tick();
-        let entry = self.entries.get_mut(key)?;
-        if let Some(shared) = self.uses.remove(&entry.used) {
-            self.uses.insert(stamp, shared);
-        }
-        entry.used = stamp;
-        let addresses = entry.addresses.clone();
-        // An entry is never empty, and rotating by one needs no more.
-        entry.addresses.rotate_left(1);
-        Some(addresses)
-    }
-
-    fn keep(&mut self, key: Arc<Key>, addresses: Vec<IpAddr>, now: Instant) {
+    fn keep(&mut self, key: Arc<Key>, addresses: &[IpAddr], now: Instant) {
         let Keeping::UpTo { capacity, .. } = self.keeping else {
             return;
         };
-        self.remove(&key);
-        let used = self.tick();
-        self.uses.insert(used, Arc::clone(&key));
-        self.entries.insert(
-            key,
-            Entry {
-                addresses,
-                since: now,
-                used,
-            },
-        );
-        if self.entries.len() > capacity
-            && let Some((_, oldest)) = self.uses.pop_first()
+        let mut entry = Entry {
+            addresses: addresses.to_vec(),
+            since: now,
+            used: 0,
+        };
+        // The waiters have had the list; the next hit begins further.
+        entry.hit(self.tick());
+        self.names.insert(key, Name::Known(entry));
+
+        let mut known = 0;
+        let mut oldest = None;
+        for (key, name) in &self.names {
+            if let Name::Known(entry) = name {
+                known += 1;
+                if oldest.is_none_or(|(used, _)| entry.used < used) {
+                    oldest = Some((entry.used, key));
+                }
+            }
+        }
+        if known > capacity
+            && let Some((_, key)) = oldest
         {
-            self.entries.remove(&oldest);
+            let key = Arc::clone(key);
+            self.names.remove(&key);
         }
     }
 
-    fn remove(&mut self, key: &Key) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.uses.remove(&entry.used);
+    /// New waiters join this flight no more; whether they would have until now.
+    fn unask(&mut self, key: &Arc<Key>, id: LookupId) -> bool {
+        let asked = matches!(self.names.get(key), Some(Name::Asked(flight)) if *flight == id);
+        if asked {
+            self.names.remove(key);
         }
+        asked
     }
 
     /// Registers a waiter; what has arrived in part.
@@ -331,25 +340,43 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let Some(flight) = self.flights.get_mut(&id) else {
             return Vec::new();
         };
-        flight.waiters.insert(place, waiter);
+        flight.waiters.push((place, waiter));
+        flight.waiting += 1;
         self.places.insert(waiter, (id, place));
-        self.deserted.remove(&id);
-        flight.early.clone()
+        let early = flight.early.clone();
+        self.no_longer_deserted(id);
+        early
     }
 
     /// Gives up a flight without waiters; its end will not be noticed.
     pub(crate) fn forget(&mut self, id: LookupId) {
-        self.deserted.remove(&id);
-        if let Some(flight) = self.flights.remove(&id)
-            && self.joinable.get(&flight.key) == Some(&id)
-        {
-            self.joinable.remove(&flight.key);
+        self.no_longer_deserted(id);
+        if let Some(flight) = self.flights.remove(&id) {
+            self.unask(&flight.key, id);
+        }
+    }
+
+    fn no_longer_deserted(&mut self, id: LookupId) {
+        if let Ok(at) = self.deserted.binary_search(&id) {
+            self.deserted.remove(at);
         }
     }
 
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+}
+
+impl Entry {
+    /// Its addresses; it is then the most recently used one, and rotated so
+    /// that the next hit begins with another address.
+    fn hit(&mut self, stamp: u64) -> Vec<IpAddr> {
+        let addresses = self.addresses.clone();
+        self.used = stamp;
+        let first = self.addresses.remove(0);
+        self.addresses.push(first);
+        addresses
     }
 }
 

@@ -30,7 +30,6 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
@@ -210,7 +209,7 @@ impl Answer {
     /// Ends the lookup with these addresses, in order of preference, besides
     /// those that came in part. None at all means the host has no address.
     pub fn addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.hear(addresses);
+        self.hear(&mut addresses.into_iter());
         let heard = std::mem::take(&mut self.heard);
         self.end(Ok(heard));
     }
@@ -218,7 +217,7 @@ impl Answer {
     /// Hands on the addresses of one family while the other is still coming,
     /// so that connecting can start (RFC 8305, section 3).
     pub fn partial(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        if self.hear(addresses) {
+        if self.hear(&mut addresses.into_iter()) {
             let heard = self.heard.clone();
             if let Some(sink) = &mut self.sink {
                 sink(Lookup::Partial(heard));
@@ -243,9 +242,9 @@ impl Answer {
     }
 
     /// Takes in addresses; whether any of them was new.
-    fn hear(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
+    fn hear(&mut self, addresses: &mut dyn Iterator<Item = IpAddr>) -> bool {
         let before = self.heard.len();
-        self.heard = distinct(self.heard.drain(..).chain(addresses));
+        take_in(&mut self.heard, addresses);
         self.heard.len() > before
     }
 
@@ -327,15 +326,19 @@ impl Error for DnsFault {
     }
 }
 
-/// The first [`MAX_ADDRESSES`] distinct addresses, in their order. The input
-/// comes from outside and may be long, or endless and all alike: it is read
-/// only so far.
-fn distinct(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut seen = HashSet::new();
-    addresses
-        .into_iter()
-        .take(4 * MAX_ADDRESSES)
-        .filter(|address| seen.insert(*address))
-        .take(MAX_ADDRESSES)
-        .collect()
+/// Adds the addresses that are new to `known`, in their order, up to
+/// [`MAX_ADDRESSES`] in all. They come from outside and may be many, or endless
+/// and all alike: they are read only so far.
+fn take_in(known: &mut Vec<IpAddr>, addresses: &mut dyn Iterator<Item = IpAddr>) {
+    for _ in 0..4 * MAX_ADDRESSES {
+        if known.len() >= MAX_ADDRESSES {
+            break;
+        }
+        let Some(address) = addresses.next() else {
+            break;
+        };
+        if !known.contains(&address) {
+            known.push(address);
+        }
+    }
 }

@@ -6,28 +6,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{IpFamily, distinct};
+use super::IpFamily;
 
-/// The order of connection attempts: the family of the first address begins,
-/// then the two alternate one by one until one is used up (SPEC C27; a "First
-/// Address Family Count" of 1). Repeated addresses are dropped.
-pub(crate) fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let addresses = distinct(addresses.iter().copied());
-    let Some(v6_first) = addresses.first().map(IpAddr::is_ipv6) else {
-        return addresses;
-    };
-    let (preferred, other): (Vec<_>, Vec<_>) = addresses
-        .iter()
-        .copied()
-        .partition(|address| address.is_ipv6() == v6_first);
-
+/// The order of connection attempts: IPv6 begins if `v6_first`, else the family
+/// of the first address, then the two alternate one by one until one is used up
+/// (SPEC C27; a "First Address Family Count" of 1).
+pub(crate) fn interleave(mut addresses: Vec<IpAddr>, v6_first: bool) -> Vec<IpAddr> {
+    let mut v6_next = v6_first || addresses.first().is_some_and(IpAddr::is_ipv6);
     let mut ordered = Vec::with_capacity(addresses.len());
-    let mut other = other.into_iter();
-    for address in preferred {
-        ordered.push(address);
-        ordered.extend(other.next());
+    // Quadratic, but there are few: see `MAX_ADDRESSES`.
+    while !addresses.is_empty() {
+        let wanted = addresses.iter().position(|a| a.is_ipv6() == v6_next);
+        ordered.push(addresses.remove(wanted.unwrap_or(0)));
+        v6_next = !v6_next;
     }
-    ordered.extend(other);
     ordered
 }
 
@@ -62,13 +54,13 @@ pub(crate) fn local_host(host: &str) -> bool {
 
 /// The addresses of [`local_host`] names.
 pub(crate) fn loopback(family: IpFamily) -> Vec<IpAddr> {
-    [
-        IpAddr::from(Ipv6Addr::LOCALHOST),
-        IpAddr::from(Ipv4Addr::LOCALHOST),
-    ]
-    .into_iter()
-    .filter(|address| family.admits(*address))
-    .collect()
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
+    match family {
+        IpFamily::Any => vec![v6, v4],
+        IpFamily::V4 => vec![v4],
+        IpFamily::V6 => vec![v6],
+    }
 }
 
 #[cfg(test)]
@@ -95,10 +87,16 @@ mod tests {
                 "::1 10.0.0.1 10.0.0.2 10.0.0.3",
             ),
             ("10.0.0.2 10.0.0.1", "10.0.0.2 10.0.0.1"),
-            ("::1 ::1 10.0.0.1 ::1 10.0.0.1", "::1 10.0.0.1"),
             ("::1 10.0.0.1 ::2 10.0.0.2", "::1 10.0.0.1 ::2 10.0.0.2"),
         ] {
-            assert_eq!(interleave(&ips(resolved)), ips(tried), "{resolved}");
+            assert_eq!(interleave(ips(resolved), false), ips(tried), "{resolved}");
+        }
+        for (resolved, tried) in [
+            ("10.0.0.1 10.0.0.2", "10.0.0.1 10.0.0.2"),
+            ("10.0.0.1 10.0.0.2 ::1", "::1 10.0.0.1 10.0.0.2"),
+            ("10.0.0.1 ::1 10.0.0.2 ::2", "::1 10.0.0.1 ::2 10.0.0.2"),
+        ] {
+            assert_eq!(interleave(ips(resolved), true), ips(tried), "{resolved}");
         }
     }
 

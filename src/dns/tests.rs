@@ -84,6 +84,14 @@ fn a_panic_is_told_apart() {
 }
 
 #[test]
+fn repeats_are_dropped_and_the_order_stays() {
+    let [a, b, c] = [1, 2, 3].map(|n| IpAddr::from([10, 0, 0, n]));
+    let mut known = vec![b];
+    take_in(&mut known, &mut [a, a, b, c, a].into_iter());
+    assert_eq!(known, [b, a, c]);
+}
+
+#[test]
 fn endless_answers_are_cut() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let sink = {

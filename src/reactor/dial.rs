@@ -9,7 +9,7 @@
 //! A dial belongs to one exchange and ends with it. Its slot is free when its
 //! sockets are closed.
 
-use std::collections::VecDeque;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,8 @@ pub(super) struct Dial<N: Net> {
     permit: Permit<PoolKey, Pooled<N>>,
     /// Every address that was heard of, so that none is tried twice.
     known: Vec<IpAddr>,
-    untried: VecDeque<IpAddr>,
+    /// In the order in which they will be tried.
+    untried: Vec<IpAddr>,
     pub(super) attempts: Vec<Token>,
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
@@ -102,15 +103,10 @@ impl<N: Net> Dial<N> {
         for address in addresses {
             if !self.known.contains(address) {
                 self.known.push(*address);
-                self.untried.push_back(*address);
+                self.untried.push(*address);
             }
         }
-        let mut untried: Vec<_> = self.untried.iter().copied().collect();
-        if delayed {
-            // Stable: the resolver's order stays inside each family.
-            untried.sort_by_key(IpAddr::is_ipv4);
-        }
-        self.untried = dns::interleave(&untried).into();
+        self.untried = dns::interleave(mem::take(&mut self.untried), delayed);
     }
 
     fn note(&mut self, error: Error) {
@@ -143,7 +139,7 @@ impl<N: Net> Engine<N> {
         let dial = Dial {
             permit,
             known: Vec::new(),
-            untried: VecDeque::new(),
+            untried: Vec::new(),
             attempts: Vec::new(),
             next_at: None,
             resolving: true,
@@ -254,9 +250,10 @@ impl<N: Net> Engine<N> {
                 }
                 return self.schedule(id);
             }
-            let Some(address) = dial.untried.pop_front() else {
+            if dial.untried.is_empty() {
                 return;
-            };
+            }
+            let address = dial.untried.remove(0);
             let peer = SocketAddr::new(address, exchange.key.port());
             let limit = exchange.limits.sock_connect;
             let key = exchange.key.clone();

@@ -49,21 +49,39 @@ impl Bench {
     /// What would hit now, the most recently used first.
     fn hosts(&self, seconds: u64) -> Vec<String> {
         let (cache, now) = (&self.cache, self.at(seconds));
-        let keys = cache.uses.values().rev();
-        let fresh = keys.filter(|key| cache.keeping.fresh(&cache.entries[*key], now));
-        fresh.map(|key| key.host.clone()).collect()
+        let mut fresh = Vec::new();
+        for (key, name) in &cache.names {
+            if let Name::Known(entry) = name
+                && cache.keeping.fresh(entry, now)
+            {
+                fresh.push((entry.used, key.host.clone()));
+            }
+        }
+        fresh.sort_unstable();
+        fresh.into_iter().rev().map(|(_, host)| host).collect()
     }
 
     /// The tables agree with each other.
     fn check(&self) {
         let cache = &self.cache;
-        assert_eq!(cache.entries.len(), cache.uses.len());
-        let waiters: usize = cache.flights.values().map(|f| f.waiters.len()).sum();
-        assert_eq!(waiters, cache.places.len());
-        let deserted = cache.flights.values().filter(|f| f.waiters.is_empty());
-        assert_eq!(deserted.count(), cache.deserted.len());
-        for id in cache.joinable.values() {
-            assert!(cache.flights.contains_key(id));
+        let waiting: usize = cache.flights.values().map(|f| f.waiting).sum();
+        assert_eq!(waiting, cache.places.len());
+        for flight in cache.flights.values() {
+            assert!(flight.waiters.len() <= 2 * flight.waiting);
+        }
+        for (id, place) in cache.places.values() {
+            let listed = &cache.flights[id].waiters;
+            assert!(listed.iter().any(|(at, _)| at == place));
+        }
+        let deserted = cache.flights.iter().filter(|(_, f)| f.waiting == 0);
+        let mut deserted: Vec<_> = deserted.map(|(id, _)| *id).collect();
+        deserted.sort_unstable();
+        assert_eq!(deserted, cache.deserted);
+        for name in cache.names.values() {
+            match name {
+                Name::Known(entry) => assert!(!entry.addresses.is_empty()),
+                Name::Asked(id) => assert!(cache.flights.contains_key(id)),
+            }
         }
     }
 }
@@ -348,6 +366,6 @@ fn a_forgotten_lookup_leaves_nothing_behind() {
     assert_eq!(b.cache.abandon(2), Some(id));
     b.cache.forget(id);
     b.check();
-    assert!(b.cache.flights.is_empty() && b.cache.joinable.is_empty());
+    assert!(b.cache.flights.is_empty() && b.cache.names.is_empty());
     b.begin("a", 3, 0);
 }
