@@ -5,6 +5,7 @@
 //! outcome and gets back nothing, or another exchange, without knowing what it
 //! is. So a started request follows its redirects while nobody waits for it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
@@ -83,7 +84,7 @@ pub(crate) struct Exchange {
     pub(crate) key: PoolKey,
     pub(crate) head: RequestHead,
     /// The request body; empty when there is none.
-    pub(crate) upload: Bytes,
+    pub(crate) upload: Upload,
     pub(crate) limits: ExchangeLimits,
     /// Not on a connection that has served before: what one swallowed, another
     /// may swallow, too.
@@ -97,6 +98,90 @@ impl fmt::Debug for Exchange {
             .field("key", &self.key)
             .field("method", &self.head.method)
             .finish_non_exhaustive()
+    }
+}
+
+/// A request body in memory: one piece, or several that were never joined.
+/// Cloning shares them.
+#[derive(Clone, Default)]
+pub(crate) struct Upload {
+    current: Bytes,
+    rest: Option<Arc<[Bytes]>>,
+    /// Of `rest`, how many are used up.
+    used: usize,
+}
+
+impl Upload {
+    /// Pieces too small to be worth a place of their own are joined.
+    pub(crate) fn of_pieces(pieces: impl Iterator<Item = Bytes>) -> Self {
+        const SMALL: usize = 4 * 1024;
+        const JOINED: usize = 64 * 1024;
+        let mut all = VecDeque::new();
+        let mut joined = BytesMut::new();
+        for piece in pieces {
+            let is_small = piece.len() < SMALL;
+            if !joined.is_empty() && (!is_small || joined.len() > JOINED) {
+                all.push_back(joined.split().freeze());
+            }
+            if is_small {
+                joined.extend_from_slice(&piece);
+            } else {
+                all.push_back(piece);
+            }
+        }
+        if !joined.is_empty() {
+            all.push_back(joined.freeze());
+        }
+        let current = all.pop_front().unwrap_or_default();
+        let rest = (!all.is_empty()).then(|| Vec::from(all).into());
+        Self {
+            current,
+            rest,
+            used: 0,
+        }
+    }
+
+    /// Bytes left.
+    pub(crate) fn len(&self) -> u64 {
+        let rest: u64 = self.rest().iter().map(|piece| piece.len() as u64).sum();
+        self.current.len() as u64 + rest
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    /// The next piece, at most so long; empty at the end.
+    pub(crate) fn take(&mut self, most: usize) -> Bytes {
+        let piece = self.current.split_to(self.current.len().min(most));
+        if self.current.is_empty()
+            && let Some(next) = self.rest().first().cloned()
+        {
+            self.current = next;
+            self.used += 1;
+        }
+        piece
+    }
+
+    fn rest(&self) -> &[Bytes] {
+        let rest = self.rest.as_deref().unwrap_or_default();
+        rest.get(self.used..).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Upload {
+    // A body is the caller's own business, and may be long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upload({} bytes)", self.len())
+    }
+}
+
+impl From<Bytes> for Upload {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            current: bytes,
+            ..Self::default()
+        }
     }
 }
 
@@ -286,5 +371,35 @@ impl pool::Key for PoolKey {
 
     fn host(&self) -> &Endpoint {
         &self.0.endpoint
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_gives_its_pieces_in_order_and_no_empty_one() {
+        let large = "x".repeat(5000);
+        let pieces = ["", "ab", &large, "", "cdefg", "h", &large, &large, "i", ""];
+        let pieces = pieces.map(|piece| Bytes::copy_from_slice(piece.as_bytes()));
+        let expected = pieces.concat();
+        let whole = Upload::of_pieces(pieces.into_iter());
+        for most in [1, 2, 3, 6000] {
+            let mut upload = whole.clone();
+            let mut all = Vec::new();
+            while !upload.is_empty() {
+                assert_eq!(upload.len(), (expected.len() - all.len()) as u64);
+                let piece = upload.take(most);
+                assert!((1..=most).contains(&piece.len()));
+                all.extend_from_slice(&piece);
+            }
+            assert_eq!(all, expected);
+            assert!(upload.take(most).is_empty());
+        }
+        // A place each would cost many times what is in them.
+        let many = Upload::of_pieces((0..200_000).map(|_| Bytes::from_static(b"x")));
+        assert_eq!((many.len(), many.rest().len()), (200_000, 3));
+        assert!(Upload::of_pieces(std::iter::empty()).is_empty());
     }
 }

@@ -95,6 +95,7 @@
 )]
 
 mod handoff;
+mod hash;
 mod pool;
 mod sync;
 

@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Leaves: plain data and synchronisation, they see only each other.
     ("error", LEAVES),
     ("sync", LEAVES),
+    ("hash", LEAVES),
     ("head", LEAVES),
     ("tls", LEAVES),
     ("tls_none", LEAVES),
@@ -64,7 +65,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-const LEAVES: &[&str] = &["error", "sync", "head", "tls", "job", "handoff", "pool"];
+const LEAVES: &[&str] = &[
+    "error", "sync", "hash", "head", "tls", "job", "handoff", "pool",
+];
 
 /// One dependency, one home: the modules that may name an external crate.
 /// Crates that are not listed may be used anywhere.

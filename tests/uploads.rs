@@ -225,3 +225,31 @@ fn a_request_has_one_body() {
         refused(|url| Session::new().post(url).json(&1).body("two"));
     }
 }
+
+#[test]
+fn pieces_are_sent_one_behind_the_other() {
+    // SPEC B1, H5
+    let block: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+    let block = miohttp::Bytes::from(block);
+    let pieces = [block.clone(), "".into(), block.clone(), "end".into(), block];
+    let whole: Vec<u8> = pieces.concat();
+    let session = Session::new();
+    let request = arrived(&session, |session, url| {
+        session.post(url).body(Body::pieces(pieces.clone()))
+    });
+    assert_eq!(request.header("content-length"), Some("900003"));
+    assert!(request.body == whole);
+    // And chunked, where they are framed.
+    let request = arrived(&session, |session, url| {
+        let request = session.post(url).header("transfer-encoding", "chunked");
+        request.body(Body::pieces(pieces))
+    });
+    assert_eq!(request.header("content-length"), None);
+    assert!(request.body == whole);
+    let nothing: [Vec<u8>; 0] = [];
+    let request = arrived(&session, |session, url| {
+        session.post(url).body(Body::pieces(nothing))
+    });
+    assert_eq!(request.header("content-length"), Some("0"));
+    assert_eq!(request.header("content-type"), None);
+}

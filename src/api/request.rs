@@ -20,7 +20,7 @@ use crate::call::{
 use crate::error::{Error, without_credentials};
 use crate::handoff::slot::slot;
 use crate::head::Fields;
-use crate::job::ExchangeId;
+use crate::job::{ExchangeId, Upload};
 
 /// A request body. Made from bytes or text; text is sent as UTF-8 and says so.
 ///
@@ -40,7 +40,7 @@ impl Body {
     /// Bytes, sent as `application/octet-stream` unless a `Content-Type` says
     /// otherwise (SPEC B1).
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::typed(bytes.into(), "application/octet-stream")
+        Self::typed::<Bytes>(bytes.into(), "application/octet-stream")
     }
 
     /// Text, sent as `text/plain; charset=utf-8` unless a `Content-Type` says
@@ -49,11 +49,29 @@ impl Body {
         Self::typed(Bytes::from(text.into()), "text/plain; charset=utf-8")
     }
 
-    fn typed(bytes: Bytes, content_type: &'static str) -> Self {
+    /// Several pieces, sent one behind the other without being joined, as
+    /// `application/octet-stream` unless a `Content-Type` says otherwise
+    /// (SPEC B1). What a program has in parts need not be copied together, and
+    /// one part may stand in it many times.
+    ///
+    /// ```
+    /// use miohttp::{Body, Bytes};
+    ///
+    /// let line = Bytes::from_static(b"all work and no play\n");
+    /// let page = Body::pieces((0..100).map(|_| line.clone()));
+    /// # drop(page);
+    /// ```
+    pub fn pieces(pieces: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
+        let pieces = pieces.into_iter().map(Into::into);
+        Self::typed(Upload::of_pieces(pieces), "application/octet-stream")
+    }
+
+    fn typed<U: Into<Upload>>(upload: U, content_type: &'static str) -> Self {
+        let upload = upload.into();
         // SPEC H6: nothing is said of the type of nothing.
-        let content_type = (!bytes.is_empty()).then_some(content_type);
+        let content_type = (!upload.is_empty()).then_some(content_type);
         Self(RequestBody {
-            bytes,
+            upload,
             content_type,
         })
     }
@@ -61,7 +79,7 @@ impl Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.0.bytes.len())
+        write!(f, "Body({} bytes)", self.0.upload.len())
     }
 }
 
@@ -220,7 +238,7 @@ impl RequestBuilder {
     #[cfg(feature = "json")]
     pub fn json(self, value: &(impl serde::Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(json) => self.with_body(Body::typed(json.into(), "application/json")),
+            Ok(json) => self.with_body(Body::typed(Bytes::from(json), "application/json")),
             Err(error) => {
                 let mistake = Error::invalid_request("the JSON body cannot be serialized");
                 self.mistaken(mistake.with_source(error))

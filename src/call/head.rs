@@ -149,7 +149,7 @@ fn framing(
     settings: &Settings,
     fields: &mut Fields,
 ) -> Result<BodyLength, Error> {
-    let length = request.body.as_ref().map(|body| body.bytes.len() as u64);
+    let length = request.body.as_ref().map(|body| body.upload.len());
     // Which of two values counts is read differently by different servers
     // (RFC 9112 §11.2), so a second one is never sent, the same or not.
     for framing in ["transfer-encoding", "content-length"] {
@@ -296,7 +296,7 @@ mod tests {
         ] {
             let mut request = request(method.clone(), "http://h.test/");
             request.body = body.map(|text| RequestBody {
-                bytes: Bytes::from_static(text.as_bytes()),
+                upload: Bytes::from_static(text.as_bytes()).into(),
                 content_type: None,
             });
             let lines = lines(&request, &Settings::default()).unwrap();

@@ -36,7 +36,7 @@ use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, Hop, ResponseHead};
 use crate::job::{
-    Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+    Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody, Upload,
 };
 use crate::tls::Client;
 use redirect::Decision;
@@ -55,14 +55,14 @@ pub(crate) struct Request {
 
 #[derive(Clone)]
 pub(crate) struct RequestBody {
-    pub(crate) bytes: Bytes,
+    pub(crate) upload: Upload,
     pub(crate) content_type: Option<&'static str>,
 }
 
 impl fmt::Debug for RequestBody {
     // A body is the caller's own business, and may be long.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestBody({} bytes)", self.bytes.len())
+        write!(f, "RequestBody({} bytes)", self.upload.len())
     }
 }
 
@@ -187,11 +187,11 @@ impl Call {
         }))
     }
 
-    fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Bytes), Error> {
+    fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Upload), Error> {
         let key = self.pool_key()?;
         let cookie = self.context.cookies().header(&self.request);
         let head = head::build(&self.request, &self.settings, cookie)?;
-        let upload = self.request.body.as_ref().map(|body| body.bytes.clone());
+        let upload = self.request.body.as_ref().map(|body| body.upload.clone());
         Ok((key, head, upload.unwrap_or_default()))
     }
 

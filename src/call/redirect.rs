@@ -177,7 +177,7 @@ mod tests {
             url: Url::parse(url).unwrap(),
             fields,
             body: Some(RequestBody {
-                bytes: Bytes::from_static(b"body"),
+                upload: Bytes::from_static(b"body").into(),
                 content_type: None,
             }),
             auth: Some(Auth::basic("u", "p")),

@@ -20,12 +20,12 @@ mod tls;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 pub(crate) use fault::{ConnFault, connect_error};
 
 use crate::head::RequestHead;
-use crate::job::{ExchangeLimits, Progress};
+use crate::job::{ExchangeLimits, Progress, Upload};
 use crate::net::{Stream, Token};
 use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
@@ -43,8 +43,9 @@ const MAX_READ: usize = 512 * 1024;
 /// How much one pump may move before others get their turn.
 const TURN: usize = 256 * 1024;
 
-/// Body bytes handed to the link at a time.
-const UPLOAD_PIECE: usize = 256 * 1024;
+/// Body bytes handed to the link at a time: more than most sockets take, and
+/// fewer calls than pieces.
+const UPLOAD_PIECE: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
@@ -52,7 +53,7 @@ pub(crate) struct Conn<S> {
     machine: Machine,
     input: BytesMut,
     out: Outgoing,
-    upload: Bytes,
+    upload: Upload,
     timing: Timing,
     /// Exchanges carried before the current one.
     served: u32,
@@ -106,7 +107,7 @@ impl<S: Stream> Conn<S> {
             machine: Machine::new(Limits::default()),
             input: BytesMut::new(),
             out: Outgoing::default(),
-            upload: Bytes::new(),
+            upload: Upload::default(),
             timing: Timing::default(),
             served: 0,
             received: false,
@@ -150,7 +151,7 @@ impl<S: Stream> Conn<S> {
     pub(crate) fn assign(
         &mut self,
         head: &RequestHead,
-        upload: Bytes,
+        upload: Upload,
         limits: &ExchangeLimits,
         now: Instant,
     ) {
@@ -263,12 +264,20 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Hands the next piece of the upload to the machine.
+    /// Hands the next pieces of the upload to the machine.
     fn feed(&mut self) -> Result<(), Fault> {
-        let piece = self.upload.split_to(self.upload.len().min(UPLOAD_PIECE));
-        self.machine.send(piece, self.out.body())?;
-        if self.upload.is_empty() {
-            self.machine.finish_send(self.out.body())?;
+        let mut left = UPLOAD_PIECE;
+        loop {
+            let piece = self.upload.take(left);
+            left -= piece.len();
+            self.machine.send(piece, self.out.body())?;
+            if self.upload.is_empty() {
+                self.machine.finish_send(self.out.body())?;
+                break;
+            }
+            if left == 0 {
+                break;
+            }
         }
         self.out.coalesce();
         Ok(())
@@ -379,7 +388,7 @@ impl<S: Stream> Conn<S> {
         self.served = self.served.saturating_add(1);
         self.input = BytesMut::new();
         self.out.clear();
-        self.upload = Bytes::new();
+        self.upload = Upload::default();
         self.timing = Timing::default();
         self.link.release_buffers();
         true
@@ -411,6 +420,7 @@ impl<S: Stream> Conn<S> {
 mod tests {
     use std::io;
 
+    use bytes::Bytes;
     use http::{Method, Version};
 
     use super::*;
@@ -515,7 +525,7 @@ mod tests {
             },
         };
         let now = Instant::now();
-        conn.assign(&head, Bytes::new(), &limits, now);
+        conn.assign(&head, Upload::default(), &limits, now);
         let mut kept = Keep(Vec::new());
         while conn.pump(now, &mut kept).unwrap() == Pumped::Again {}
         drop(conn);

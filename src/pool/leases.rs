@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::guards::{Lent, Permit};
-use super::hash::Cheaply;
 use super::{IdleId, Key, LeaseId, Pool, Pooled};
+use crate::hash::Cheaply;
 use crate::sync::lock;
 
 /// Why a lease was taken away.

@@ -22,11 +22,11 @@ use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::hash::Cheaply;
 use super::host::{Host, Idle, Waiter, is_due};
 use super::leases::Leases;
 use super::{IdleId, Key, Limits, PoolStats, Pooled};
 use crate::handoff;
+use crate::hash::Cheaply;
 
 /// How long after a connection came home unwatched the steward looks at it.
 const LOOK: Duration = Duration::from_secs(1);

@@ -29,7 +29,6 @@
 //! panic included.
 
 mod guards;
-mod hash;
 mod host;
 mod leases;
 mod ledger;

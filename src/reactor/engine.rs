@@ -21,6 +21,7 @@ use crate::dns::{Cache, IpFamily, LookupId, Query};
 use crate::error::Error;
 use crate::handoff;
 use crate::handoff::mailbox::Mailbox;
+use crate::hash::Cheaply;
 use crate::job::{Command, Control, ExchangeId};
 use crate::net::{Net, Ready, Token};
 use crate::sync::Arc;
@@ -64,7 +65,7 @@ pub(crate) struct Engine<N: Net> {
     pub(super) config: Config,
     pub(super) lookups: Box<dyn Lookups>,
     pub(super) names: Cache<ExchangeId>,
-    pub(super) exchanges: HashMap<ExchangeId, Entry<N>>,
+    pub(super) exchanges: HashMap<ExchangeId, Entry<N>, Cheaply>,
     pub(super) sockets: Table<Socket<N>>,
     pub(super) timers: Timers,
     pub(super) unfinished: Unfinished,
@@ -87,7 +88,7 @@ pub(crate) enum Turn {
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
     queue: VecDeque<Token>,
-    queued: HashSet<Token>,
+    queued: HashSet<Token, Cheaply>,
 }
 
 impl Unfinished {
@@ -132,7 +133,7 @@ impl<N: Net> Engine<N> {
             config,
             lookups,
             names: Cache::new(config.dns_ttl, DNS_CAPACITY, config.dns_cache),
-            exchanges: HashMap::new(),
+            exchanges: HashMap::default(),
             sockets: Table::new(),
             timers: Timers::default(),
             unfinished: Unfinished::default(),

@@ -200,7 +200,7 @@ impl Ask {
                 body,
                 expect_continue: self.expect,
             },
-            upload: self.upload,
+            upload: self.upload.into(),
             limits: self.limits,
             fresh: self.fresh,
             advance: Box::new(recorder),

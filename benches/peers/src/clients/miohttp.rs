@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::miohttp::{Bytes, Connector, Pending, Response, Session, TlsConfig, Url};
+use ::miohttp::{Body, Bytes, Connector, Pending, Response, Session, TlsConfig, Url};
 
 use super::blocking::{Blocking, Holding, hold};
 use super::futures::Futures;
 use super::{Job, Scratch, unable};
 use crate::meter::Meter;
+use crate::plan::BLOCK;
 use crate::{Error, Outcome};
 
 /// Without the limit of 100 connections, which two workloads are above.
@@ -32,9 +33,13 @@ fn read(mut response: Response, transfer: bool) -> Result<u64, Error> {
     Ok(total)
 }
 
-/// What is uploaded: there are no bodies but those in memory.
-fn upload(bytes: u64) -> Result<Bytes, Error> {
-    Ok(Bytes::from(vec![b'm'; usize::try_from(bytes)?]))
+/// What is uploaded: the block that all clients send, as often as it takes.
+fn upload(bytes: u64) -> Result<Body, Error> {
+    let block = Bytes::from_static(&BLOCK);
+    let whole = bytes / BLOCK.len() as u64;
+    let rest = usize::try_from(bytes % BLOCK.len() as u64)?;
+    let blocks = (0..whole).map(|_| block.clone());
+    Ok(Body::pieces(blocks.chain([block.slice(..rest)])))
 }
 
 /// `send()`, with a parsed URL.
@@ -42,7 +47,7 @@ pub(super) struct Sent {
     session: Session,
     transfer: bool,
     /// Made before anything is measured.
-    upload: Option<Bytes>,
+    upload: Option<Body>,
 }
 
 impl Sent {
@@ -224,7 +229,7 @@ fn keep_started(session: &Session, url: &Url, count: usize, more: impl Fn() -> b
 pub(super) struct Awaited {
     session: Session,
     transfer: bool,
-    upload: Option<Bytes>,
+    upload: Option<Body>,
 }
 
 impl Awaited {

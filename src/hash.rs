@@ -6,11 +6,11 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-pub(super) type Cheaply = BuildHasherDefault<Spread>;
+pub(crate) type Cheaply = BuildHasherDefault<Spread>;
 
 /// Multiplies by an odd constant, which spreads a counter over the upper bits.
 #[derive(Default)]
-pub(super) struct Spread(u64);
+pub(crate) struct Spread(u64);
 
 /// 2^64 divided by the golden ratio.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -24,6 +24,10 @@ impl Hasher for Spread {
         for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
     }
 
     fn write_u64(&mut self, value: u64) {
