@@ -450,7 +450,7 @@ fn read_plain<S: Stream>(
     let read = read_into(stream, &mut buffer, waits);
     if !into.is_empty() {
         into.extend_from_slice(&buffer);
-    } else if buffer.len() >= room / 2 {
+    } else if buffer.len() >= room / 4 {
         *into = Bytes::from(buffer).into();
     } else {
         *into = BytesMut::from(&buffer[..]);

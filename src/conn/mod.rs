@@ -77,6 +77,10 @@ pub(crate) trait Sink {
     fn reads_on(&self) -> bool {
         self.has_room()
     }
+    /// About how much one read may bring.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// What a connection waits for.
@@ -198,14 +202,15 @@ impl<S: Stream> Conn<S> {
                 self.timing.suspend_read();
                 return Ok(Pumped::Wants(self.want(false)));
             }
-            match self.link.read(&mut self.input, self.read_size)? {
+            let size = self.read_size.min(sink.room().max(FIRST_READ));
+            match self.link.read(&mut self.input, size)? {
                 Read::Bytes(n) => {
                     moved += n;
                     self.received = true;
                     self.timing.received(now);
-                    if n >= self.read_size {
+                    if n >= size {
                         self.read_size = (self.read_size * 2).min(self.max_read);
-                    } else if n < self.read_size / 4 {
+                    } else if n < size / 4 {
                         self.read_size = (self.read_size / 2).max(FIRST_READ);
                     }
                 }

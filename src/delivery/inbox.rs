@@ -48,6 +48,11 @@ impl Inbox {
         self.head.is_some()
     }
 
+    /// Reading has paused for the head to be handed out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.head.is_some() && self.held >= self.high / 2
+    }
+
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
         self.head.as_ref().and_then(keep_alive)
     }
@@ -119,6 +124,18 @@ impl Sink for Inbox {
 
     fn has_room(&self) -> bool {
         self.held <= self.high
+    }
+
+    /// Half of what may wait, so that the pipe it goes into is not full at once.
+    fn reads_on(&self) -> bool {
+        !self.is_full() && self.has_room()
+    }
+
+    fn room(&self) -> usize {
+        match self.head {
+            None => usize::MAX,
+            Some(_) => (self.high / 2).saturating_sub(self.held),
+        }
     }
 }
 

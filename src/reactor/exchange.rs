@@ -205,6 +205,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         let (peer, reused) = self.connection_facts(token);
+        let has_more = inbox.is_full();
         let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
             return;
         };
@@ -220,6 +221,10 @@ impl<N: Net> Engine<N> {
             Next::Deliver if outlet.is_abandoned() => self.drain(token, keep_alive),
             Next::Deliver => {
                 self.set(id, Running::Streaming { token, outlet });
+                if has_more {
+                    // Its socket will not tell of what lies in it already.
+                    self.unfinished.push(token);
+                }
             }
             Next::Again(next) => {
                 self.drain(token, keep_alive);
