@@ -19,7 +19,7 @@
 //! | [`RequestBuilder`] | one request being put together; [`send`](RequestBuilder::send) makes it |
 //! | [`Response`] | the head, and the body as far as it has come |
 //! | [`Pending`] | an operation that runs by itself; [`wait`](Pending::wait) for it |
-//! | [`Connector`] | the connections, the names and the thread that drives them |
+//! | [`Connector`] | the connections, the names, and the thread that drives what nobody is blocked on |
 //! | [`Error`] | the one error: [`kind`](Error::kind), [`phase`](Error::phase), URL, cause |
 //!
 //! Sessions and connectors are handles: cloning is cheap, all clones are the
@@ -54,11 +54,15 @@
 //! # Threads
 //!
 //! A connector starts one thread with its first request, and up to four more
-//! while names are being resolved. Of the caller's code only
-//! [`Waker::wake`](std::task::Waker::wake) and the `log` backend run on the
-//! first; decompression and JSON are done by whoever reads the body. A blocking
-//! call made there, from one of those two, fails with [`Kind::Internal`] instead
-//! of hanging.
+//! while names are being resolved. The first drives what is started and not
+//! waited for. A thread that blocks in `send`, or in the reading of a body, sends
+//! and receives by itself meanwhile, over a connection it is lent for that one
+//! call: see [`ConnectorBuilder::caller_drives`].
+//!
+//! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
+//! backend run on the connector's thread; decompression and JSON are done by
+//! whoever reads the body. A blocking call made there, from one of those two,
+//! fails with [`Kind::Internal`] instead of hanging.
 //!
 //! Blocking verbs may be called inside async code too, where they block that
 //! thread as any blocking call does.

@@ -8,6 +8,7 @@
 //! could do and remembers, for edge-triggered drivers, whether the socket may
 //! still be readable or writable.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 
@@ -433,6 +434,13 @@ fn read_into<S: Stream>(stream: &mut S, into: &mut Vec<u8>, waits: bool) -> io::
     }
 }
 
+/// Reads up to this go into a buffer that the thread keeps for them.
+const SCRATCH: usize = 8 * 1024;
+
+thread_local! {
+    static SCRATCHES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 fn read_plain<S: Stream>(
     stream: &mut S,
     into: &mut BytesMut,
@@ -443,17 +451,25 @@ fn read_plain<S: Stream>(
     if !*readable {
         return Ok(Read::Blocked);
     }
-    // A buffer of its own, since it need not be cleared first. What fills
-    // little of it is copied, so that a piece that waits for its reader keeps
-    // not much more alive than itself.
-    let mut buffer = Vec::with_capacity(room);
+    // Not into `into` itself, since this need not be cleared first. What fills
+    // little of its buffer is copied, so that a piece that waits for its reader
+    // keeps not much more alive than itself.
+    let mut buffer = match room <= SCRATCH {
+        true => SCRATCHES.try_with(Cell::take).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    buffer.reserve_exact(room.max(SCRATCH));
     let read = read_into(stream, &mut buffer, waits);
     if !into.is_empty() {
         into.extend_from_slice(&buffer);
-    } else if buffer.len() >= room / 4 {
-        *into = Bytes::from(buffer).into();
+    } else if buffer.len() > SCRATCH && buffer.len() >= room / 4 {
+        *into = Bytes::from(std::mem::take(&mut buffer)).into();
     } else {
         *into = BytesMut::from(&buffer[..]);
+    }
+    if room <= SCRATCH {
+        buffer.clear();
+        let _ = SCRATCHES.try_with(|scratch| scratch.set(buffer));
     }
     match read {
         Ok(0) => Ok(Read::End { clean: true }),
