@@ -1,5 +1,5 @@
-//! A response body on its way to the caller: taken from the reactor's pipe and
-//! inflated here, on the caller's thread.
+//! A response body on its way to the caller: taken from the pipe that the reactor
+//! fills, or this very thread, and inflated here.
 
 use std::fmt;
 use std::sync::Arc;

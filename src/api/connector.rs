@@ -26,8 +26,8 @@ const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 ///
 /// Cheap to clone; all clones are the same connector. Every
 /// [`Session`](crate::Session) has one, its own unless it was given one. The
-/// last handle, requests and responses included, ends the thread when it is
-/// dropped; nothing waits for that.
+/// last handle, requests and unfinished responses included, ends the thread when
+/// it is dropped; nothing waits for that.
 ///
 /// ```
 /// use miohttp::{Connector, Session};
@@ -426,9 +426,11 @@ impl ConnectorBuilder {
     /// drives its own connection meanwhile, instead of waiting for the
     /// connector's thread to do so. On by default, where the system has poll(2).
     ///
-    /// It changes who does the work and nothing of the result. Off, every byte
-    /// passes through one thread: a small request to a near server takes about
-    /// half as long again, and what each caller costs is capped by that thread.
+    /// It changes who does the work, not what comes of it. Two things can be
+    /// told: a response that is held unread is read ahead only after a second or
+    /// two, and figures of what is in use follow. Off, every byte passes through
+    /// one thread: a small request to a near server takes a third to a half as
+    /// long again, and all callers together are capped by that thread.
     pub fn caller_drives(mut self, drives: bool) -> Self {
         self.caller_drives = drives && cfg!(unix);
         self
@@ -472,6 +474,7 @@ impl fmt::Debug for ConnectorBuilder {
         f.debug_struct("ConnectorBuilder")
             .field("limit", &self.limit)
             .field("limit_per_host", &self.limit_per_host)
+            .field("caller_drives", &self.caller_drives)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }

@@ -335,7 +335,8 @@ impl RequestBuilder {
     }
 
     /// Sends the request and blocks until the response head is there, redirects
-    /// followed.
+    /// followed. Meanwhile this thread drives its connection by itself where
+    /// that can be ([`caller_drives`](crate::ConnectorBuilder::caller_drives)).
     ///
     /// ```no_run
     /// use miohttp::Kind;

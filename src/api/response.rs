@@ -22,8 +22,11 @@ use crate::head::{Hop, ResponseHead};
 /// A response: its head, and its body as far as it has come.
 ///
 /// The body goes on arriving while nobody reads, up to twice the
-/// [`read_buffer`](crate::SessionBuilder::read_buffer), then waits. It is read
-/// once: whole by [`bytes`](Response::bytes), [`text`](Response::text) or
+/// [`read_buffer`](crate::SessionBuilder::read_buffer), then waits. (What a
+/// blocking [`send`](crate::RequestBuilder::send) has brought lies still for up
+/// to two seconds first, unless somebody waits for its connection's slot: mostly
+/// its reader comes at once, and [reads by itself](crate::Connector#who-does-the-work).)
+/// It is read once: whole by [`bytes`](Response::bytes), [`text`](Response::text) or
 /// `json`, or piece by piece by [`chunk`](Response::chunk) or
 /// [`into_reader`](Response::into_reader). Dropping a response reads a short
 /// rest away, so that its connection can serve again, and closes it otherwise.

@@ -12,8 +12,8 @@
 //! somebody waits for a slot, when a limit passes, when the response is dropped
 //! or read without blocking, or when it has lain for a while.
 //!
-//! Results are those of the reactor, to the letter: there is one call, one
-//! connection, one pipe, and they do not know who drives.
+//! Results are those of the reactor: there is one call, one connection, one pipe,
+//! and they do not know who drives.
 
 mod dial;
 

@@ -1,5 +1,5 @@
 //! The network as the engine sees it: [`Net`] makes sockets and waits for
-//! them, [`Stream`] moves bytes without ever blocking. In production this is
+//! them, [`Stream`] moves bytes and blocks only in the one call that says so. In production this is
 //! mio ([`mio`]); tests put a scripted world with a virtual clock in its place.
 //!
 //! Readiness is edge-triggered: whoever stops reading before `WouldBlock` must
@@ -45,7 +45,8 @@ pub(crate) trait Net {
 /// The handle of a network's sockets.
 pub(crate) type Shared<N> = <<N as Net>::Stream as Stream>::Shared;
 
-/// A connected or connecting socket. No call blocks.
+/// A connected or connecting socket. No call blocks but
+/// [`read_waiting`](Stream::read_waiting).
 pub(crate) trait Stream: Send + 'static {
     /// A handle that keeps the descriptor, for other threads.
     type Shared: Clone + Send + 'static;

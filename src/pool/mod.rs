@@ -14,15 +14,18 @@
 //!     slot free          slot free   idle (or under the next ticket)
 //! ```
 //!
-//! A *slot* is in use while a connection is dialed, lent, granted under a
-//! ticket or probed; idle connections hold none (SPEC C3). The law, applied
+//! A caller that blocks takes a [`Lease`] instead, which never queues; between two
+//! of its calls the connection may lie *parked* (`leases.rs`).
+//!
+//! A *slot* is in use while a connection is dialed, lent, leased, parked, granted
+//! under a ticket or probed; idle connections hold none (SPEC C3). The law, applied
 //! whenever a slot comes free or a connection comes home, in that same critical
 //! section: *while the total limit allows, the earliest waiter whose host is
 //! below its own limit (SPEC C4) gets a slot, with the newest idle connection
 //! of its very key, or else with a permit to dial.* Hence its corollary: a
 //! waiter is left only where no slot is free for it, and so a checkout that
-//! finds one overtakes nobody. `ledger.rs` holds the state and that law; this
-//! file locks, wakes, drops, and keeps the guards.
+//! finds one overtakes nobody. `ledger.rs` holds the state and that law, `guards.rs`
+//! and `leases.rs` the guards; this file locks, and wakes after it.
 //!
 //! Nothing foreign runs under the lock: wakers are woken and connections are
 //! dropped after it. Each guard settles its own account when it is dropped, a

@@ -1,5 +1,7 @@
-//! The reactor: one thread that owns sockets, timers, names and TLS state of a
-//! connector, and runs the [`engine`] over the real network.
+//! The reactor: one thread that drives whatever nobody is blocked on, and is the
+//! steward of the rest: it alone looks names up, races, closes what is idle for
+//! too long and takes over what was left lying. It runs the [`engine`] over the
+//! real network.
 
 mod dial;
 mod engine;
