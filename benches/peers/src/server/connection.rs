@@ -1,10 +1,13 @@
 //! One blocking connection, plain or TLS.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::LazyLock;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, recv};
 use rustls::server::UnbufferedServerConnection;
 
@@ -20,6 +23,35 @@ const MAX_HEAD: usize = 16 * 1024;
 pub(super) trait Stream: Read + Write {
     /// Takes no more of a body than `buffer` is long, and says how much.
     fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes the pattern over and over until it is so many bytes.
+    fn repeat(&mut self, pattern: &Pattern, bytes: u64) -> io::Result<()>;
+}
+
+/// What large answers are made of: a whole number of `block`s in memory, and
+/// the same as a file that is nowhere but in memory.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    block: Vec<u8>,
+    file: File,
+    length: u64,
+}
+
+impl Pattern {
+    /// How much one call of the system may send.
+    const LENGTH: usize = 4 * 1024 * 1024;
+
+    fn new(block: Vec<u8>) -> io::Result<Self> {
+        let mut file = File::from(memfd_create("pattern", MFdFlags::MFD_CLOEXEC)?);
+        let times = Self::LENGTH.div_ceil(block.len());
+        file.write_all(&block.repeat(times))?;
+        let length = (times * block.len()) as u64;
+        Ok(Self {
+            block,
+            file,
+            length,
+        })
+    }
 }
 
 impl Stream for TcpStream {
@@ -28,11 +60,34 @@ impl Stream for TcpStream {
     fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(self.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC)?)
     }
+
+    /// Has the kernel lend the pages of a file, for the same reason.
+    fn repeat(&mut self, pattern: &Pattern, bytes: u64) -> io::Result<()> {
+        let mut left = bytes;
+        let mut offset = 0;
+        while left > 0 {
+            let most = left.min(pattern.length - offset as u64) as usize;
+            match sendfile64(&*self, &pattern.file, Some(&mut offset), most) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => left -= n as u64,
+                Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if offset as u64 == pattern.length {
+                offset = 0;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Stream for BareTls<UnbufferedServerConnection> {
     fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         BareTls::discard(self, buffer.len())
+    }
+
+    fn repeat(&mut self, pattern: &Pattern, bytes: u64) -> io::Result<()> {
+        repeat(self, &pattern.block, bytes)
     }
 }
 
@@ -80,14 +135,14 @@ pub(super) fn serve(stream: &mut impl Stream, gate: &Gate) -> io::Result<()> {
     }
 }
 
-fn answer(stream: &mut (impl Read + Write), request: &Request, gate: &Gate) -> io::Result<()> {
+fn answer(stream: &mut impl Stream, request: &Request, gate: &Gate) -> io::Result<()> {
     match request.route {
         Route::Small => stream.write_all(SMALL_KEEP)?,
         Route::Close => stream.write_all(SMALL_CLOSE)?,
         Route::K64 => stream.write_all(&WHOLE_K64)?,
         Route::Bytes(bytes) => {
             stream.write_all(head_of(bytes).as_bytes())?;
-            repeat(stream, &BLOCK, bytes)?;
+            stream.repeat(pattern(&BLOCKS)?, bytes)?;
         }
         Route::Chunked(bytes) => chunked(stream, bytes)?,
         Route::Held => {
@@ -107,14 +162,14 @@ fn answer(stream: &mut (impl Read + Write), request: &Request, gate: &Gate) -> i
 }
 
 /// Whole chunks, and the rest of the bytes in a last one.
-fn chunked(stream: &mut impl Write, bytes: u64) -> io::Result<()> {
+fn chunked(stream: &mut impl Stream, bytes: u64) -> io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 OK\r\nServer: loopback\r\nContent-Type: application/octet-stream\r\n\
           Transfer-Encoding: chunked\r\n\r\n",
     )?;
     let (whole, rest) = (bytes / CHUNK as u64, bytes as usize % CHUNK);
     let coded = chunk(CHUNK).len() as u64;
-    repeat(stream, &CHUNKS, whole * coded)?;
+    stream.repeat(pattern(&CHUNKS)?, whole * coded)?;
     if rest > 0 {
         stream.write_all(&chunk(rest))?;
     }
@@ -125,8 +180,15 @@ fn chunked(stream: &mut impl Write, bytes: u64) -> io::Result<()> {
 static WHOLE_K64: LazyLock<Vec<u8>> =
     LazyLock::new(|| [head_of(K64 as u64).as_bytes(), &BLOCK[..K64]].concat());
 
+static BLOCKS: LazyLock<io::Result<Pattern>> = LazyLock::new(|| Pattern::new(BLOCK.to_vec()));
+
 /// As many chunks as fill a block.
-static CHUNKS: LazyLock<Vec<u8>> = LazyLock::new(|| chunk(CHUNK).repeat(BLOCK.len() / CHUNK));
+static CHUNKS: LazyLock<io::Result<Pattern>> =
+    LazyLock::new(|| Pattern::new(chunk(CHUNK).repeat(BLOCK.len() / CHUNK)));
+
+fn pattern(made: &'static io::Result<Pattern>) -> io::Result<&'static Pattern> {
+    made.as_ref().map_err(|error| error.kind().into())
+}
 
 fn chunk(bytes: usize) -> Vec<u8> {
     let size = format!("{bytes:x}\r\n");
