@@ -53,6 +53,8 @@ impl BufRead for BodyReader {
                 Ok(body) => body,
                 Err(error) => return Err(error.clone().into()),
             };
+            // Nothing of it is held while more is read: its memory is free.
+            self.chunk = Bytes::new();
             let next = block_on(None, |cx| body.poll_chunk(cx))
                 .unwrap_or_else(|unwaited| Err(refused(unwaited)))?;
             match next {

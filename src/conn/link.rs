@@ -20,7 +20,7 @@ use crate::net::{Readiness, Stream};
 use crate::tls;
 
 /// How much ciphertext may wait for the socket while more is being encrypted.
-const MAX_CIPHERTEXT: usize = 64 * 1024;
+const MAX_CIPHERTEXT: usize = 128 * 1024;
 
 /// Ciphertext read without any plaintext in it before others get their turn: a
 /// server may send session tickets for ever.
@@ -43,6 +43,9 @@ pub(crate) struct Link<S> {
     writable: bool,
     /// The next read may wait for something to come.
     waits: bool,
+    /// What the last large read went into, to be used again once nobody has
+    /// any of it: new pages cost about as much as the bytes copied into them.
+    spare: BytesMut,
     /// Whether the socket took any byte since [`Link::forget_sent`].
     sent: bool,
     /// The socket reported its end. TLS may still hold records of before.
@@ -105,6 +108,7 @@ impl<S: Stream> Link<S> {
             readable: false,
             writable: false,
             waits: false,
+            spare: BytesMut::new(),
             sent: false,
             ended: false,
             hung_up: false,
@@ -231,7 +235,18 @@ impl<S: Stream> Link<S> {
     pub(crate) fn read(&mut self, into: &mut BytesMut, room: usize) -> Result<Read, LinkFault> {
         let Some(tls) = &mut self.tls else {
             let waits = std::mem::take(&mut self.waits);
-            return read_plain(&mut self.stream, into, room, &mut self.readable, waits);
+            if !self.readable {
+                return Ok(Read::Blocked);
+            }
+            return match read_plain(&mut self.stream, into, room, waits, &mut self.spare) {
+                Ok(0) => Ok(Read::End { clean: true }),
+                Ok(n) => Ok(Read::Bytes(n)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Ok(Read::Blocked)
+                }
+                Err(error) => Err(error.into()),
+            };
         };
         let before = into.len();
         let limit = before.saturating_add(room);
@@ -364,6 +379,7 @@ impl<S: Stream> Link<S> {
 
     /// Gives back what an idle link does not need.
     pub(crate) fn release_buffers(&mut self) {
+        self.spare = BytesMut::new();
         if let Some(tls) = &mut self.tls {
             tls.release_buffers();
         }
@@ -445,40 +461,45 @@ fn read_plain<S: Stream>(
     stream: &mut S,
     into: &mut BytesMut,
     room: usize,
-    readable: &mut bool,
     waits: bool,
-) -> Result<Read, LinkFault> {
-    if !*readable {
-        return Ok(Read::Blocked);
-    }
+    spare: &mut BytesMut,
+) -> io::Result<usize> {
     // Not into `into` itself, since this need not be cleared first. What fills
     // little of its buffer is copied, so that a piece that waits for its reader
     // keeps not much more alive than itself.
-    let mut buffer = match room <= SCRATCH {
-        true => SCRATCHES.try_with(Cell::take).unwrap_or_default(),
-        false => Vec::new(),
-    };
-    buffer.reserve_exact(room.max(SCRATCH));
-    let read = read_into(stream, &mut buffer, waits);
-    if !into.is_empty() {
-        into.extend_from_slice(&buffer);
-    } else if buffer.len() > SCRATCH && buffer.len() >= room / 4 {
-        *into = Bytes::from(std::mem::take(&mut buffer)).into();
-    } else {
-        *into = BytesMut::from(&buffer[..]);
-    }
     if room <= SCRATCH {
+        let mut buffer = SCRATCHES.try_with(Cell::take).unwrap_or_default();
+        buffer.reserve_exact(SCRATCH);
+        let read = read_into(stream, &mut buffer, waits);
+        append(into, &buffer);
         buffer.clear();
         let _ = SCRATCHES.try_with(|scratch| scratch.set(buffer));
+        return read;
     }
-    match read {
-        Ok(0) => Ok(Read::End { clean: true }),
-        Ok(n) => Ok(Read::Bytes(n)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            *readable = false;
-            Ok(Read::Blocked)
-        }
-        Err(error) => Err(error.into()),
+    if into.is_empty() {
+        // Without this, the rest of what was taken out of it.
+        *into = BytesMut::new();
+    }
+    let mut buffer = match spare.try_reclaim(room) {
+        true => Vec::from(std::mem::take(spare)),
+        false => Vec::with_capacity(room),
+    };
+    let read = read_into(stream, &mut buffer, waits);
+    if !into.is_empty() || buffer.len() <= SCRATCH || buffer.len() < room / 4 {
+        append(into, &buffer);
+        buffer.clear();
+        *spare = Bytes::from(buffer).into();
+    } else {
+        *into = Bytes::from(buffer).into();
+        *spare = into.split_to(0);
+    }
+    read
+}
+
+fn append(into: &mut BytesMut, bytes: &[u8]) {
+    match into.is_empty() {
+        true => *into = BytesMut::from(bytes),
+        false => into.extend_from_slice(bytes),
     }
 }
 

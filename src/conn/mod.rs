@@ -38,7 +38,7 @@ const FIRST_READ: usize = 8 * 1024;
 
 /// Reads grow to this while a body keeps filling them, or to what may wait for
 /// its reader.
-const MAX_READ: usize = 512 * 1024;
+const MAX_READ: usize = 256 * 1024;
 
 /// How much one pump may move before others get their turn.
 const TURN: usize = 256 * 1024;
@@ -552,5 +552,31 @@ mod tests {
             "{held} bytes for {} of data",
             400 * 600
         );
+    }
+
+    /// Pages that were written before are copied into much faster than new ones.
+    #[test]
+    fn memory_that_nobody_holds_any_more_is_read_into_again() {
+        let large = vec![b'x'; 100_000];
+        let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+        let mut link = Link::new(Pieces(vec![large; 4]), peer, None);
+        link.suspect();
+        assert!(link.establish().unwrap());
+        let mut read = || {
+            let mut into = BytesMut::new();
+            link.suspect();
+            assert!(matches!(link.read(&mut into, 100_000), Ok(Read::Bytes(_))));
+            into.freeze()
+        };
+        let first = read();
+        let place = first.as_ptr();
+        drop(first.slice(1000..2000));
+        drop(first);
+        let second = read();
+        assert_eq!(second.as_ptr(), place);
+        let third = read();
+        assert_ne!(third.as_ptr(), place, "the second is still held");
+        assert_eq!((second.len(), third.len()), (100_000, 100_000));
+        assert!(second.iter().chain(&third).all(|byte| *byte == b'x'));
     }
 }
