@@ -156,9 +156,10 @@ pub(crate) fn named(name: &str, job: &Job) -> Result<Box<dyn Client>, Error> {
 /// What transfers are read into; also for small bodies, which touch little of it.
 type Scratch = Vec<u8>;
 
-/// 1 MiB: reads as large as what hyper collects in its own buffer, or more.
+/// As much as the processor's second cache holds: larger reads spare calls and
+/// cost more than they spare.
 fn scratch() -> Scratch {
-    vec![0; 4 * BLOCK.len()]
+    vec![0; BLOCK.len()]
 }
 
 /// Reads to the end, keeps nothing, and counts.
