@@ -10,6 +10,7 @@ mod auth;
 mod context;
 mod cookies;
 mod head;
+mod policy;
 mod redirect;
 mod settings;
 mod tls;
@@ -26,7 +27,7 @@ use url::{Host, Url};
 pub use self::auth::Auth;
 pub(crate) use self::context::Context;
 pub(crate) use self::cookies::Cookies;
-pub use self::redirect::RedirectPolicy;
+pub use self::policy::RedirectPolicy;
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
 pub(crate) use self::settings::Settings;

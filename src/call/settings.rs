@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Version;
 use http::header::HeaderName;
 
-use super::redirect::RedirectPolicy;
+use super::RedirectPolicy;
 use crate::handoff::pipe::Budget;
 use crate::head::Fields;
 

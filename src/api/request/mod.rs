@@ -1,105 +1,27 @@
 //! A request being put together.
 
+mod body;
+mod options;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
+pub use self::body::Body;
 use super::body::{Driver, ReadLimits};
 use super::pending::{Pending, wait_on};
 use super::response::Response;
 use super::send::{Reading, Send};
 use super::session::Session;
-use crate::call::{
-    Auth, Call, RedirectPolicy, Request, RequestBody, Settings, Timeouts, TlsSource,
-};
+use crate::call::{Auth, Call, Request, RequestBody, Settings, TlsSource};
 use crate::error::{Error, without_credentials};
 use crate::handoff::slot::slot;
 use crate::head::Fields;
-use crate::job::{ExchangeId, Upload};
-
-/// A request body. Made from bytes or text; text is sent as UTF-8 and says so.
-///
-/// ```
-/// use miohttp::{Body, Session};
-///
-/// let session = Session::new();
-/// let text = session.post("http://example.com/").body("text");
-/// let bytes = session.post("http://example.com/").body(vec![1, 2, 3]);
-/// let body: Body = "text".into();
-/// # drop((text, bytes, body));
-/// ```
-#[derive(Clone)]
-pub struct Body(RequestBody);
-
-impl Body {
-    /// Bytes, sent as `application/octet-stream` unless a `Content-Type` says
-    /// otherwise (SPEC B1).
-    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::typed::<Bytes>(bytes.into(), "application/octet-stream")
-    }
-
-    /// Text, sent as `text/plain; charset=utf-8` unless a `Content-Type` says
-    /// otherwise (SPEC B2).
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::typed(Bytes::from(text.into()), "text/plain; charset=utf-8")
-    }
-
-    /// Several pieces, sent one behind the other without being joined, as
-    /// `application/octet-stream` unless a `Content-Type` says otherwise
-    /// (SPEC B1). What a program has in parts need not be copied together, and
-    /// one part may stand in it many times.
-    ///
-    /// ```
-    /// use miohttp::{Body, Bytes};
-    ///
-    /// let line = Bytes::from_static(b"all work and no play\n");
-    /// let page = Body::pieces((0..100).map(|_| line.clone()));
-    /// # drop(page);
-    /// ```
-    pub fn pieces(pieces: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
-        let pieces = pieces.into_iter().map(Into::into);
-        Self::typed(Upload::of_pieces(pieces), "application/octet-stream")
-    }
-
-    fn typed<U: Into<Upload>>(upload: U, content_type: &'static str) -> Self {
-        let upload = upload.into();
-        // SPEC H6: nothing is said of the type of nothing.
-        let content_type = (!upload.is_empty()).then_some(content_type);
-        Self(RequestBody {
-            upload,
-            content_type,
-        })
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.0.upload.len())
-    }
-}
-
-macro_rules! body_from {
-    ($($type:ty => $make:ident),* $(,)?) => {$(
-        impl From<$type> for Body {
-            fn from(value: $type) -> Self {
-                Self::$make(value)
-            }
-        }
-    )*};
-}
-
-body_from! {
-    Bytes => bytes,
-    Vec<u8> => bytes,
-    &'static [u8] => bytes,
-    String => text,
-    &'static str => text,
-}
+use crate::job::ExchangeId;
 
 /// A request being put together; [`send`](RequestBuilder::send) makes it.
 ///
@@ -238,7 +160,7 @@ impl RequestBuilder {
     #[cfg(feature = "json")]
     pub fn json(self, value: &(impl serde::Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(json) => self.with_body(Body::typed(Bytes::from(json), "application/json")),
+            Ok(json) => self.with_body(Body::typed(bytes::Bytes::from(json), "application/json")),
             Err(error) => {
                 let mistake = Error::invalid_request("the JSON body cannot be serialized");
                 self.mistaken(mistake.with_source(error))
@@ -251,86 +173,6 @@ impl RequestBuilder {
             return self.mistaken(Error::invalid_request("a request has one body"));
         }
         self.body = Some(body.0);
-        self
-    }
-
-    /// Credentials (SPEC Q7). Together with credentials in the URL or an
-    /// `Authorization` header they are an error.
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = Some(auth);
-        self
-    }
-
-    /// The limit of this whole request; zero or `None` is none (SPEC Q14, T1).
-    pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
-        let timeouts = self.settings.timeouts.total(total);
-        self.set().timeouts = timeouts;
-        self
-    }
-
-    /// All time limits of this request (SPEC Q14).
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.set().timeouts = timeouts;
-        self
-    }
-
-    /// Which redirects are followed (SPEC Q8).
-    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
-        self.set().redirects = policy;
-        self
-    }
-
-    /// Whether a redirect from https to http is an error instead of being
-    /// followed (SPEC D6); [as for the session](crate::SessionBuilder::refuse_downgrade).
-    pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
-        self.set().refuse_downgrade = refuse;
-        self
-    }
-
-    /// Whether `Content-Encoding` is decoded, and asked for unless the request
-    /// has a `Range` (SPEC S14, Q18).
-    pub fn auto_decompress(mut self, decompress: bool) -> Self {
-        self.set().auto_decompress = decompress;
-        self
-    }
-
-    /// Whether a status of 400 or above is an error (SPEC Q18).
-    pub fn error_for_status(mut self, error: bool) -> Self {
-        self.set().error_for_status = error;
-        self
-    }
-
-    /// How many bytes each received byte of a coded body may become, past the
-    /// first MiB; 0 is no limit (SPEC R40).
-    pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
-        self.set().max_decode_ratio = ratio;
-        self
-    }
-
-    /// The largest body that `bytes`, `text` and `json` keep in memory, decoded
-    /// (SPEC R40); [as for the session](crate::SessionBuilder::max_buffered).
-    pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.set().max_buffered = bytes;
-        self
-    }
-
-    /// Never adds this header by itself (SPEC S5).
-    pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
-        self.set().skip_auto_headers.push(name);
-        self
-    }
-
-    /// HTTP/1.1, or HTTP/1.0 with its keep-alive asked for (SPEC S8). Others
-    /// are an error at the verb.
-    pub fn version(mut self, version: Version) -> Self {
-        self.set().version = version;
-        self
-    }
-
-    /// TLS settings of this request instead of the connector's (SPEC Q15).
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: &super::tls::TlsConfig) -> Self {
-        self.tls = Some(tls.source());
         self
     }
 

@@ -1,0 +1,158 @@
+//! A connection on a made-up stream.
+
+use std::io;
+
+use bytes::Bytes;
+use http::{Method, Version};
+
+use super::*;
+use crate::handoff::pipe::Budget;
+use crate::head::{BodyLength, Fields};
+use crate::net::Readiness;
+
+/// Gives its pieces one a read.
+struct Pieces(Vec<Vec<u8>>);
+
+impl Stream for Pieces {
+    type Shared = ();
+
+    fn share(&self) {}
+
+    fn shut((): &()) {}
+
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let before = into.len();
+        into.resize(into.capacity(), 0);
+        let read = self.read(&mut into[before..]);
+        into.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(piece) = self.0.first_mut() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let n = piece.len().min(into.len());
+        into[..n].copy_from_slice(&piece[..n]);
+        piece.drain(..n);
+        if piece.is_empty() {
+            self.0.remove(0);
+        }
+        Ok(n)
+    }
+
+    fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Ok(from.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn abort_on_close(&mut self) {}
+}
+
+struct Keep(Vec<Bytes>);
+
+impl Sink for Keep {
+    fn event(&mut self, event: Event) {
+        if let Event::Data(data) = event {
+            self.0.push(data);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+/// Pieces that wait for a slow reader are counted by their length, so they
+/// must not keep much more than that alive.
+#[test]
+fn small_pieces_behind_large_ones_pin_no_large_buffers() {
+    let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    let mut pieces = vec![head, vec![b'x'; 4 << 20]];
+    pieces.extend((0..500).map(|_| vec![b'y'; 600]));
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+    let token = Token(0);
+    let mut link = Link::new(Pieces(pieces), peer, None);
+    link.ready(Readiness {
+        readable: true,
+        writable: true,
+        hung_up: false,
+    });
+    assert!(link.establish().unwrap());
+    let mut conn = Conn::new(link, Some(token));
+    let head = RequestHead {
+        method: Method::GET,
+        target: Bytes::from_static(b"/"),
+        version: Version::HTTP_11,
+        fields: Fields::default(),
+        body: BodyLength::Empty,
+        expect_continue: false,
+    };
+    let limits = ExchangeLimits {
+        total: None,
+        connect: None,
+        sock_connect: None,
+        sock_read: None,
+        expect_continue: std::time::Duration::ZERO,
+        max_line: 8190,
+        max_field: 8190,
+        max_fields: 128,
+        read_until_eof: true,
+        pipe: Budget {
+            low: 1 << 20,
+            high: 2 << 20,
+        },
+    };
+    let now = Instant::now();
+    conn.assign(&head, Upload::default(), &limits, now);
+    let mut kept = Keep(Vec::new());
+    while conn.pump(now, &mut kept).unwrap() == Pumped::Again {}
+    drop(conn);
+    let pieces = kept.0;
+    assert_eq!(
+        pieces.iter().map(Bytes::len).sum::<usize>(),
+        (4 << 20) + 300_000
+    );
+    assert!(
+        pieces.iter().any(|piece| piece.len() > 100_000),
+        "reads grew"
+    );
+    let small = pieces.into_iter().rev().take(400);
+    let held: usize = small
+        .map(|piece| piece.try_into_mut().unwrap().capacity())
+        .sum();
+    assert!(
+        held < 4 * 400 * 600,
+        "{held} bytes for {} of data",
+        400 * 600
+    );
+}
+
+/// Pages that were written before are copied into much faster than new ones.
+#[test]
+fn memory_that_nobody_holds_any_more_is_read_into_again() {
+    let large = vec![b'x'; 100_000];
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+    let mut link = Link::new(Pieces(vec![large; 4]), peer, None);
+    link.suspect();
+    assert!(link.establish().unwrap());
+    let mut read = || {
+        let mut into = BytesMut::new();
+        link.suspect();
+        assert!(matches!(link.read(&mut into, 100_000), Ok(Read::Bytes(_))));
+        into.freeze()
+    };
+    let first = read();
+    let place = first.as_ptr();
+    drop(first.slice(1000..2000));
+    drop(first);
+    let second = read();
+    assert_eq!(second.as_ptr(), place);
+    let third = read();
+    assert_ne!(third.as_ptr(), place, "the second is still held");
+    assert_eq!((second.len(), third.len()), (100_000, 100_000));
+    assert!(second.iter().chain(&third).all(|byte| *byte == b'x'));
+}

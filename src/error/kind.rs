@@ -1,0 +1,123 @@
+//! The classes an error falls into: what, when, and which limit.
+
+use std::fmt;
+
+/// What went wrong, as a class a program can act on.
+///
+/// New kinds may join; match with a wildcard arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The URL cannot be parsed, has no host, or has a scheme this client does not speak.
+    InvalidUrl,
+    /// The request contradicts itself or holds something that may not be sent.
+    InvalidRequest,
+    /// More redirects than the policy allows.
+    TooManyRedirects,
+    /// A redirect points where no request can go.
+    BadRedirect,
+    /// A response status of 400 or above, where that was asked to be an error.
+    Status,
+    /// The host name could not be resolved.
+    Dns,
+    /// No connection to any address of the host.
+    Connect,
+    /// The TLS handshake or a TLS record failed.
+    Tls,
+    /// The server's certificate is not acceptable.
+    Certificate,
+    /// The peer closed or reset the connection before the response was whole.
+    Disconnected,
+    /// The operating system reported a fault on an open connection.
+    Io,
+    /// The body cannot be written where it should go
+    /// ([`copy_to`](crate::Response::copy_to)); the writer's own error is the
+    /// source.
+    Write,
+    /// A time limit passed; [`Error::timeout`] says which.
+    Timeout,
+    /// The body broke off, or its framing or its coding is damaged.
+    Payload,
+    /// The body is whole but is not the text or the JSON that was asked for.
+    Decode,
+    /// The reply is not HTTP as RFC 9112 has it.
+    Protocol,
+    /// A size limit was passed.
+    Limit,
+    /// The request body cannot be sent a second time.
+    BodyNotReplayable,
+    /// The request was cancelled.
+    Cancelled,
+    /// The session or its connector is closed.
+    Closed,
+    /// A fault inside this crate, or of the system it runs on (no thread, no descriptor).
+    Internal,
+}
+
+/// What the request was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Building the request, before anything was sent.
+    Request,
+    /// Waiting for a free connection slot.
+    PoolWait,
+    /// Resolving the host name.
+    Dns,
+    /// Opening the TCP connection.
+    Connect,
+    /// In the TLS handshake.
+    Tls,
+    /// Sending the request.
+    Send,
+    /// Waiting for the response head.
+    Head,
+    /// Reading the response body.
+    Body,
+    /// Following a redirect.
+    Redirect,
+    /// The limit of the whole request passed, wherever it was.
+    Total,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "preparing the request",
+            Self::PoolWait => "waiting for a connection slot",
+            Self::Dns => "resolving the host name",
+            Self::Connect => "connecting",
+            Self::Tls => "in the TLS handshake",
+            Self::Send => "sending the request",
+            Self::Head => "waiting for the response head",
+            Self::Body => "reading the response body",
+            Self::Redirect => "following a redirect",
+            Self::Total => "in progress",
+        })
+    }
+}
+
+/// Which time limit passed (SPEC T1 to T4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// From the start to the last byte of the body, redirects included.
+    Total,
+    /// Until a connection is ready: slot, name, TCP and TLS.
+    Connect,
+    /// One attempt to connect: TCP and TLS.
+    SockConnect,
+    /// The gap between received bytes.
+    SockRead,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Total => "total",
+            Self::Connect => "connect",
+            Self::SockConnect => "sock_connect",
+            Self::SockRead => "sock_read",
+        })
+    }
+}

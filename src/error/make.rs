@@ -1,0 +1,156 @@
+//! Making errors, below this crate's surface.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{Error, ErrorResponse, Inner, Kind, Phase, Timeout};
+use crate::head::Hop;
+
+/// Making errors: the layers below fill in what they know. All of it is cold
+/// and out of line: there are many places where an error is made, and it
+/// happens at few of them.
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::saying(kind, message.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn saying(kind: Kind, message: Cow<'static, str>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message,
+            phase: None,
+            during: None,
+            timeout: None,
+            url: None,
+            peer: None,
+            broken_off: false,
+            history: Arc::default(),
+            response: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::InvalidRequest, message).with_phase(Phase::Request)
+    }
+
+    /// A limit that passed while the request stood in `during`.
+    #[cold]
+    pub(crate) fn timed_out(which: Timeout, limit: Option<Duration>, during: Phase) -> Self {
+        let mut error = Self::new(Kind::Timeout, "timed out");
+        let inner = error.edit();
+        inner.timeout = Some((which, limit));
+        inner.during = Some(during);
+        inner.phase = Some(match which {
+            Timeout::Total => Phase::Total,
+            _ => during,
+        });
+        error
+    }
+
+    #[cold]
+    pub(crate) fn closed() -> Self {
+        Self::new(Kind::Closed, "the session or its connector is closed")
+    }
+
+    #[cold]
+    pub(crate) fn cancelled() -> Self {
+        Self::new(Kind::Cancelled, "the request was cancelled")
+    }
+
+    pub(crate) fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.caused_by(source.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn caused_by(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.edit().source = Some(Arc::from(source));
+        self
+    }
+
+    #[cold]
+    pub(crate) fn with_phase(mut self, phase: Phase) -> Self {
+        self.edit().phase = Some(phase);
+        self
+    }
+
+    #[cold]
+    pub(crate) fn with_peer(mut self, peer: Option<SocketAddr>) -> Self {
+        if self.0.peer.is_none() && peer.is_some() {
+            self.edit().peer = peer;
+        }
+        self
+    }
+
+    /// Adds the URL unless a layer below knew a better one. A URL without an
+    /// authority is never added: nothing in it tells credentials from the rest.
+    #[cold]
+    pub(crate) fn with_url(mut self, url: &Url) -> Self {
+        if self.0.url.is_none() && url.has_authority() {
+            self.edit().url = Some(without_credentials(url));
+        }
+        self
+    }
+
+    /// The network cut the body short: [`Error::is_retryable`].
+    #[cold]
+    pub(crate) fn broken_off(mut self) -> Self {
+        self.edit().broken_off = true;
+        self
+    }
+
+    /// Adds the redirects that were followed, unless they are known already.
+    #[cold]
+    pub(crate) fn with_history(mut self, history: &Arc<[Hop]>) -> Self {
+        if self.0.history.is_empty() && !history.is_empty() {
+            self.edit().history = Arc::clone(history);
+        }
+        self
+    }
+
+    #[cold]
+    pub(crate) fn with_response(mut self, response: ErrorResponse) -> Self {
+        self.edit().response = Some(Arc::new(response));
+        self
+    }
+
+    #[cold]
+    fn edit(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// A copy of the URL with neither user name nor password.
+pub(crate) fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for URLs without a host, and those have no credentials:
+    // with an `@` before an empty host none is parsed.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+/// For `Read` over a body: the error travels inside and can be downcast.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            Kind::Timeout => std::io::ErrorKind::TimedOut,
+            Kind::Disconnected => std::io::ErrorKind::ConnectionReset,
+            Kind::Payload => std::io::ErrorKind::InvalidData,
+            _ => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

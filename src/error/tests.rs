@@ -1,0 +1,66 @@
+//! What an error prints, and what it leaves out.
+
+use super::*;
+
+#[test]
+fn display_is_one_level_and_the_alternate_form_is_the_chain() {
+    let url = Url::parse("http://user:secret@host.test/path").unwrap();
+    let error = Error::new(Kind::Connect, "no connection to 192.0.2.1:80")
+        .with_phase(Phase::Connect)
+        .with_url(&url)
+        .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    assert_eq!(
+        error.to_string(),
+        "no connection to 192.0.2.1:80 while connecting [http://host.test/path]"
+    );
+    assert_eq!(
+        format!("{error:#}"),
+        "no connection to 192.0.2.1:80 while connecting [http://host.test/path]: connection refused"
+    );
+    assert!(!format!("{error:?}").contains("secret"));
+}
+
+#[test]
+fn a_total_timeout_names_the_limit_and_the_stage() {
+    let error = Error::timed_out(Timeout::Total, Some(Duration::from_secs(5)), Phase::Dns);
+    assert_eq!(error.phase(), Some(Phase::Total)); // SPEC T1
+    assert_eq!(error.timeout(), Some(Timeout::Total));
+    assert_eq!(
+        error.to_string(),
+        "timed out after 5s (total limit) while resolving the host name"
+    );
+}
+
+#[test]
+fn no_url_shows_credentials() {
+    for text in [
+        "http://user:pa55word@h.test/",
+        "http://:pa55word@h.test:81/p",
+        "http://pa55word@h.test/",
+        "odd://user:pa55word@h.test/",
+        "odd://pa55word@/",
+        "file://pa55word@h.test/",
+    ] {
+        // What cannot be parsed never becomes a `Url` either.
+        let Ok(url) = Url::parse(text) else { continue };
+        let stripped = without_credentials(&url);
+        assert!(!stripped.as_str().contains("pa55word"), "{stripped}");
+    }
+    let opaque = Url::parse("user:pa55word@h.test/").unwrap();
+    let error = Error::new(Kind::InvalidUrl, "x").with_url(&opaque);
+    assert_eq!(error.url(), None);
+}
+
+#[test]
+fn of_payload_faults_only_a_cut_is_retryable() {
+    let error = Error::new(Kind::Payload, "x");
+    assert!(!error.is_retryable());
+    assert!(error.broken_off().is_retryable());
+    let write = Error::new(Kind::Write, "x");
+    assert!(!write.is_retryable() && !write.is_connection());
+}
+
+#[test]
+fn an_error_is_one_word() {
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+}

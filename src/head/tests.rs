@@ -1,0 +1,84 @@
+//! Field blocks.
+
+use super::*;
+
+fn fields(of: &[(&'static str, &'static str)]) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in of {
+        let name = HeaderName::from_static(name);
+        fields.append(name, HeaderValue::from_static(value));
+    }
+    fields
+}
+
+fn text(fields: &Fields) -> String {
+    fields.as_bytes().escape_ascii().to_string()
+}
+
+#[test]
+fn fields_are_found_as_they_were_added() {
+    let all = [("a", "1: 2"), ("b", ""), ("a", "\t:x"), ("c-d", "3")];
+    let fields = fields(&all);
+    let got: Vec<_> = fields.iter().collect();
+    let want = all.map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+    assert_eq!(got, want);
+    let name = "a";
+    assert_eq!(fields.first(name), Some(&b"1: 2"[..]));
+    assert_eq!(fields.all(name).count(), 2);
+    assert_eq!(fields.first("b"), Some(&b""[..]));
+    assert!(!fields.contains("host"));
+    assert_eq!((fields.len(), fields.to_map().len()), (4, 4));
+    assert_eq!(format!("{fields:?}"), r#"["a", "b", "a", "c-d"]"#);
+}
+
+#[test]
+fn lists_are_joined_and_thinned() {
+    let defaults = fields(&[("a", "1"), ("b", "2"), ("b", "3")]);
+    let mut own = fields(&[("a", "0"), ("c", "4")]);
+    own.append_missing(&defaults);
+    assert_eq!(text(&own), r"a: 0\r\nc: 4\r\nb: 2\r\nb: 3\r\n");
+    let mut none = Fields::default();
+    none.append_missing(&defaults);
+    assert_eq!(none, defaults);
+    own.remove("b");
+    assert_eq!(own, fields(&[("a", "0"), ("c", "4")]));
+    assert!(!own.contains("b"));
+    own.append_all(&defaults);
+    assert!(none.append_first(&own, "b") && text(&none).ends_with(r"\r\nb: 2\r\n"));
+    assert!(!none.append_first(&own, "host"));
+    assert!(own.contains("b"));
+}
+
+#[test]
+fn only_words_are_taken_unchecked() {
+    let mut fields = Fields::default();
+    for refused in ["a b", "a\r\nb: c", "\n", "\u{e4}", "\x7f"] {
+        assert!(!fields.append_word("host", refused), "{refused:?}");
+    }
+    assert!(fields.is_empty());
+    assert!(fields.append_word("host", "[::1]:80"));
+    assert_eq!(text(&fields), r"host: [::1]:80\r\n");
+}
+
+/// Or the search that the marks should spare would be made each time.
+#[test]
+fn names_that_are_searched_for_have_a_mark_each() {
+    let names = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "range",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ];
+    let marks = names.iter().map(|name| mark(name.as_bytes()));
+    let all = marks.fold(0, |all: u64, mark| all | mark);
+    assert_eq!(all.count_ones() as usize, names.len());
+}
