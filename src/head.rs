@@ -248,6 +248,14 @@ pub(crate) struct ResponseHead {
     bytes: Bytes,
     reason: (u32, u32),
     fields: Box<[FieldSpan]>,
+    /// A bit for each length a name has. Most fields that are asked for are not
+    /// there, and mostly none is as long.
+    lengths: u64,
+}
+
+/// The bit of names as long as this one.
+fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
 }
 
 impl ResponseHead {
@@ -260,12 +268,16 @@ impl ResponseHead {
         reason: (u32, u32),
         fields: Box<[FieldSpan]>,
     ) -> Self {
+        let lengths = fields
+            .iter()
+            .fold(0, |bits, span| bits | length_bit(range(span.name).len()));
         Self {
             version,
             status,
             bytes,
             reason,
             fields,
+            lengths,
         }
     }
 
@@ -298,6 +310,9 @@ impl ResponseHead {
     }
 
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
         let mut fields = self.fields.iter();
         let span = fields.find(|span| self.is_named(span, name))?;
         Some(self.slice(span.value))

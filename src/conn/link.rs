@@ -45,7 +45,7 @@ pub(crate) struct Link<S> {
     waits: bool,
     /// What the last large read went into, to be used again once nobody has
     /// any of it: new pages cost about as much as the bytes copied into them.
-    spare: BytesMut,
+    spare: Option<BytesMut>,
     /// Whether the socket took any byte since [`Link::forget_sent`].
     sent: bool,
     /// The socket reported its end. TLS may still hold records of before.
@@ -108,7 +108,7 @@ impl<S: Stream> Link<S> {
             readable: false,
             writable: false,
             waits: false,
-            spare: BytesMut::new(),
+            spare: None,
             sent: false,
             ended: false,
             hung_up: false,
@@ -379,7 +379,7 @@ impl<S: Stream> Link<S> {
 
     /// Gives back what an idle link does not need.
     pub(crate) fn release_buffers(&mut self) {
-        self.spare = BytesMut::new();
+        self.spare = None;
         if let Some(tls) = &mut self.tls {
             tls.release_buffers();
         }
@@ -462,7 +462,7 @@ fn read_plain<S: Stream>(
     into: &mut BytesMut,
     room: usize,
     waits: bool,
-    spare: &mut BytesMut,
+    spare: &mut Option<BytesMut>,
 ) -> io::Result<usize> {
     // Not into `into` itself, since this need not be cleared first. What fills
     // little of its buffer is copied, so that a piece that waits for its reader
@@ -480,18 +480,19 @@ fn read_plain<S: Stream>(
         // Without this, the rest of what was taken out of it.
         *into = BytesMut::new();
     }
-    let mut buffer = match spare.try_reclaim(room) {
-        true => Vec::from(std::mem::take(spare)),
-        false => Vec::with_capacity(room),
-    };
+    let reclaimed = spare.take().and_then(|mut buffer| {
+        let is_free = buffer.try_reclaim(room);
+        is_free.then(|| Vec::from(buffer))
+    });
+    let mut buffer = reclaimed.unwrap_or_else(|| Vec::with_capacity(room));
     let read = read_into(stream, &mut buffer, waits);
     if !into.is_empty() || buffer.len() <= SCRATCH || buffer.len() < room / 4 {
         append(into, &buffer);
         buffer.clear();
-        *spare = Bytes::from(buffer).into();
+        *spare = Some(Bytes::from(buffer).into());
     } else {
         *into = Bytes::from(buffer).into();
-        *spare = into.split_to(0);
+        *spare = Some(into.split_to(0));
     }
     read
 }
