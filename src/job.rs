@@ -89,6 +89,9 @@ pub(crate) struct Exchange {
     /// Not on a connection that has served before: what one swallowed, another
     /// may swallow, too.
     pub(crate) fresh: bool,
+    /// It rests until then, without a connection: what failed is tried again
+    /// after a while (SPEC Y2).
+    pub(crate) not_before: Option<Instant>,
     pub(crate) advance: Box<dyn Advance>,
 }
 
@@ -209,9 +212,10 @@ pub(crate) struct ExchangeLimits {
 }
 
 /// Takes the outcome of an exchange. Called on the thread that drives it, which
-/// may be the reactor's: no user code, nothing that blocks.
+/// may be the reactor's: no user code, nothing that blocks. `now` is the
+/// driver's.
 pub(crate) trait Advance: Send {
-    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>) -> Next;
+    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>, now: Instant) -> Next;
 }
 
 /// What follows an exchange.

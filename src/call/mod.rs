@@ -184,6 +184,7 @@ impl Call {
             upload,
             limits,
             fresh: std::mem::take(&mut self.fresh),
+            not_before: None,
             advance: self,
         }))
     }
@@ -338,7 +339,7 @@ fn fill(slot: SlotSender<Result<Answer, Error>>, result: Result<Answer, Error>) 
 }
 
 impl Advance for Call {
-    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>) -> Next {
+    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>, _: Instant) -> Next {
         match outcome {
             Ok(reply) => self.replied(reply),
             Err(failure) => self.failed(failure),

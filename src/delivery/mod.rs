@@ -6,7 +6,7 @@ mod inbox;
 mod outlet;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use inbox::Inbox;
 pub(crate) use outlet::{Outlet, Sip};
@@ -40,8 +40,12 @@ impl<S: Stream> Pooled for PooledConn<S> {
 
 /// Tells the call. Its code is ours, but a panic in it must not take the
 /// thread and everybody's requests along; dropping it answers its caller.
-pub(crate) fn advance(call: Box<dyn Advance>, outcome: Result<Reply, Failure>) -> Next {
-    catch_unwind(AssertUnwindSafe(|| call.advance(outcome))).unwrap_or_else(|_| {
+pub(crate) fn advance(
+    call: Box<dyn Advance>,
+    outcome: Result<Reply, Failure>,
+    now: Instant,
+) -> Next {
+    catch_unwind(AssertUnwindSafe(|| call.advance(outcome, now))).unwrap_or_else(|_| {
         log::error!("a request's own state machine panicked; that request fails");
         Next::Deliver
     })

@@ -76,6 +76,8 @@ pub enum Phase {
     Body,
     /// Following a redirect.
     Redirect,
+    /// Waiting to try again (SPEC Y2).
+    Retry,
     /// The limit of the whole request passed, wherever it was.
     Total,
 }
@@ -92,6 +94,7 @@ impl fmt::Display for Phase {
             Self::Head => "waiting for the response head",
             Self::Body => "reading the response body",
             Self::Redirect => "following a redirect",
+            Self::Retry => "waiting to try again",
             Self::Total => "in progress",
         })
     }

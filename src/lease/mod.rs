@@ -95,7 +95,10 @@ impl Lessee {
         loop {
             // The time told is that of the call, before which no limit passes.
             let total = exchange.limits.total;
-            if exchange.fresh || total.is_some_and(|(at, _)| is_over(at, now)) {
+            if exchange.fresh
+                || exchange.not_before.is_some()
+                || total.is_some_and(|(at, _)| is_over(at, now))
+            {
                 return Some(exchange);
             }
             let lease = match self.pool.lend(&exchange.key, now, id.lease()) {
@@ -116,7 +119,7 @@ impl Lessee {
                             error,
                             progress: Progress::Unconnected,
                         };
-                        match advance(exchange.advance, Err(failure)) {
+                        match advance(exchange.advance, Err(failure), now) {
                             Next::Deliver => return None,
                             Next::Again(next) => exchange = next,
                         }
@@ -178,7 +181,7 @@ impl Lessee {
                 if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {
                     let error = revoked_error(revoked).with_peer(Some(peer));
                     let progress = Progress::Begun;
-                    return advance(exchange.advance, Err(Failure { error, progress }));
+                    return advance(exchange.advance, Err(Failure { error, progress }), *now);
                 }
                 let outcome = inbox.into_whole().map(reply).ok_or_else(|| {
                     // No machine completes a response without a head.
@@ -186,13 +189,13 @@ impl Lessee {
                     let progress = Progress::Begun;
                     Failure { error, progress }
                 });
-                advance(exchange.advance, outcome)
+                advance(exchange.advance, outcome, *now)
             }
             Ended::Begun => {
                 let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
                     return Next::Deliver;
                 };
-                let next = advance(exchange.advance, Ok(reply((head, body))));
+                let next = advance(exchange.advance, Ok(reply((head, body))), *now);
                 match &next {
                     Next::Deliver if !outlet.is_abandoned() => self.park(id, lease, outlet, *now),
                     // Nobody wants the rest. Another name: this one goes on.
@@ -215,10 +218,10 @@ impl Lessee {
                 };
                 let error = failure(fault, revoked, phase).with_peer(Some(peer));
                 match inbox.into_stream(exchange.limits.pipe) {
-                    None => advance(exchange.advance, Err(Failure { error, progress })),
+                    None => advance(exchange.advance, Err(Failure { error, progress }), *now),
                     Some((head, body, outlet)) => {
                         outlet.fail(error);
-                        advance(exchange.advance, Ok(reply((head, body))))
+                        advance(exchange.advance, Ok(reply((head, body))), *now)
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start ─▶ Waiting (for a slot) ─▶ Dialing ─▶ Asked ─▶ Streaming ─▶ done
-//!              └── an idle connection ──────────▲ └─ short body ─────▲
+//!   └─ Resting ─▲ └── an idle connection ───────▲ └─ short body ─────▲
 //! ```
 //!
 //! Whatever happens, its [`Advance`](crate::job::Advance) is called once a hop
@@ -33,6 +33,11 @@ pub(super) struct Entry<N: Net> {
 }
 
 pub(super) enum Running<N: Net> {
+    /// It is not to start before this, and holds nothing meanwhile.
+    Resting {
+        exchange: Box<Exchange>,
+        until: Instant,
+    },
     /// For a connection slot.
     Waiting {
         exchange: Box<Exchange>,
@@ -71,7 +76,13 @@ impl Wake for Nudge {
 }
 
 impl<N: Net> Engine<N> {
-    pub(super) fn start(&mut self, id: ExchangeId, exchange: Box<Exchange>) {
+    pub(super) fn start(&mut self, id: ExchangeId, mut exchange: Box<Exchange>) {
+        if let Some(until) = exchange.not_before.take()
+            && until > self.now
+        {
+            return self.set(id, Running::Resting { exchange, until });
+        }
+        // Of each try; the rest before it does not count.
         let connect = exchange
             .limits
             .connect
@@ -216,7 +227,7 @@ impl<N: Net> Engine<N> {
             peer,
             reused,
         };
-        match advance(exchange.advance, Ok(reply)) {
+        match advance(exchange.advance, Ok(reply), self.now) {
             // Refused by the call, or taken by nobody: its body is unwanted.
             Next::Deliver if outlet.is_abandoned() => self.drain(token, keep_alive),
             Next::Deliver => {
@@ -253,7 +264,7 @@ impl<N: Net> Engine<N> {
                     peer,
                     reused,
                 };
-                if let Next::Again(next) = advance(exchange.advance, Ok(reply)) {
+                if let Next::Again(next) = advance(exchange.advance, Ok(reply), self.now) {
                     self.start(id, next);
                 }
             }
@@ -294,7 +305,7 @@ impl<N: Net> Engine<N> {
                     peer: Some(peer),
                     reused,
                 };
-                if let Next::Again(next) = advance(exchange.advance, Ok(reply)) {
+                if let Next::Again(next) = advance(exchange.advance, Ok(reply), self.now) {
                     self.start(id, next);
                 }
             }
@@ -316,7 +327,7 @@ impl<N: Net> Engine<N> {
     ) {
         self.remove(id);
         let failure = Failure { error, progress };
-        if let Next::Again(next) = advance(exchange.advance, Err(failure)) {
+        if let Next::Again(next) = advance(exchange.advance, Err(failure), self.now) {
             self.start(id, next);
         }
     }
@@ -376,6 +387,9 @@ impl<N: Net> Engine<N> {
     pub(super) fn end_exchange(&mut self, id: ExchangeId, error: Error) {
         match self.remove(id) {
             None => {}
+            Some(Running::Resting { exchange, .. }) => {
+                self.fail(id, exchange, error, Progress::Unconnected);
+            }
             Some(Running::Waiting {
                 exchange, ticket, ..
             }) => {
@@ -406,7 +420,12 @@ impl<N: Net> Engine<N> {
             return;
         };
         entry.entered = None;
+        let mut has_rested = false;
         let (exchange, connect, phase) = match &entry.running {
+            Running::Resting { exchange, until } => {
+                has_rested = *until <= now;
+                (exchange, None, Phase::Retry)
+            }
             Running::Waiting {
                 exchange, connect, ..
             } => (exchange, *connect, Phase::PoolWait),
@@ -425,6 +444,10 @@ impl<N: Net> Engine<N> {
         let limits = exchange.limits;
         if limits.total.is_some_and(|(at, _)| at <= now) {
             self.end_exchange(id, total_error(&limits, phase));
+        } else if has_rested {
+            if let Some(Running::Resting { exchange, .. }) = self.remove(id) {
+                self.start(id, exchange);
+            }
         } else if connect.is_some_and(|at| at <= now) {
             let error = Error::timed_out(Timeout::Connect, limits.connect, phase);
             self.end_exchange(id, error);
@@ -466,6 +489,10 @@ impl<N: Net> Engine<N> {
     /// When this exchange has to be looked at.
     pub(super) fn deadline(&mut self, id: ExchangeId) -> Option<Instant> {
         match &self.exchanges.get(&id)?.running {
+            Running::Resting { exchange, until } => {
+                let total = exchange.limits.total.map(|(at, _)| at);
+                earliest([total, Some(*until), None])
+            }
             Running::Waiting {
                 exchange, connect, ..
             } => earliest([exchange.limits.total.map(|(at, _)| at), *connect, None]),

@@ -11,6 +11,7 @@ mod leases;
 mod limits;
 mod pooling;
 mod request;
+mod resting;
 mod sim;
 mod soak;
 mod timeouts;

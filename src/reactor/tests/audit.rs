@@ -34,6 +34,8 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     let mut claimed = HashSet::new();
     for (id, entry) in &sim.engine.exchanges {
         match &entry.running {
+            // Neither a slot nor a place in the queue.
+            Running::Resting { .. } => {}
             Running::Waiting { exchange, .. } => waiting.push(Key::host(&exchange.key)),
             Running::Dialing { exchange, dial, .. } => {
                 held.count(&exchange.key);

@@ -1,6 +1,8 @@
 //! A blocked caller, played by the test: it takes a connection out of the pool
 //! and drives it between two turns of the engine.
 
+use std::time::Instant;
+
 use super::sim::*;
 use crate::conn::{ConnFault, Pumped};
 use crate::delivery::{self, Inbox, Outlet, PooledConn, Sip};
@@ -17,6 +19,8 @@ pub(super) struct Caller {
     pub(super) probe: Probe,
     lease: Lease,
     part: Part,
+    /// When it was last driven.
+    now: Instant,
 }
 
 enum Part {
@@ -55,7 +59,12 @@ impl Sim {
         lease.assign(&exchange.head, upload, &exchange.limits, now);
         let inbox = Inbox::new(exchange.limits.pipe.high);
         let part = Part::Asked(exchange, inbox);
-        Some(Caller { probe, lease, part })
+        Some(Caller {
+            probe,
+            lease,
+            part,
+            now,
+        })
     }
 
     /// Takes up again what was parked, if it still lies there.
@@ -66,6 +75,7 @@ impl Sim {
             probe: probe.clone(),
             lease,
             part: Part::Streaming(outlet),
+            now: self.world.now(),
         })
     }
 
@@ -107,6 +117,7 @@ impl Caller {
     /// Goes as far as it does; true when the response is complete.
     pub(super) fn pump(&mut self, sim: &Sim) -> Result<bool, ConnFault> {
         let now = sim.world.now();
+        self.now = now;
         // Its poll(2) tells what is so, and not what has changed.
         self.lease.link().suspect();
         loop {
@@ -143,7 +154,7 @@ impl Caller {
             peer: Some(peer),
             reused,
         };
-        let next = delivery::advance(exchange.advance, Ok(reply));
+        let next = delivery::advance(exchange.advance, Ok(reply), self.now);
         assert!(matches!(next, Next::Deliver));
         self.part = Part::Streaming(outlet);
     }
@@ -223,7 +234,7 @@ impl Caller {
         match (self.part, revoked) {
             (Part::Asked(exchange, _), Some(_)) => {
                 let error = Error::cancelled();
-                delivery::advance(exchange.advance, Err(Failure { error, progress }));
+                delivery::advance(exchange.advance, Err(Failure { error, progress }), self.now);
             }
             (Part::Asked(exchange, inbox), None) => {
                 let (head, body) = inbox.into_whole().expect("a head");
@@ -233,7 +244,7 @@ impl Caller {
                     peer: Some(peer),
                     reused,
                 };
-                delivery::advance(exchange.advance, Ok(reply));
+                delivery::advance(exchange.advance, Ok(reply), self.now);
             }
             (Part::Streaming(outlet), Some(_)) => outlet.fail(Error::cancelled()),
             (Part::Streaming(outlet), None) => outlet.finish(),
@@ -253,7 +264,7 @@ impl Caller {
         };
         match self.part {
             Part::Asked(exchange, _) => {
-                delivery::advance(exchange.advance, Err(Failure { error, progress }));
+                delivery::advance(exchange.advance, Err(Failure { error, progress }), self.now);
             }
             Part::Streaming(outlet) => outlet.fail(error),
             Part::Between => {}

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -43,7 +43,8 @@ pub(super) struct Ask {
 /// What the call does with an outcome.
 #[derive(Clone)]
 enum Step {
-    Again(Box<Ask>),
+    /// Once it has rested for so long.
+    Again(Box<Ask>, Option<Duration>),
     Panic,
 }
 
@@ -160,7 +161,14 @@ impl Ask {
 
     /// Another exchange follows whatever comes of this one.
     pub(super) fn then(mut self, next: Self) -> Self {
-        self.script.push_back(Step::Again(Box::new(next)));
+        self.script.push_back(Step::Again(Box::new(next), None));
+        self
+    }
+
+    /// The same, but it rests first.
+    pub(super) fn then_after(mut self, rest: Duration, next: Self) -> Self {
+        let again = Step::Again(Box::new(next), Some(rest));
+        self.script.push_back(again);
         self
     }
 
@@ -203,6 +211,7 @@ impl Ask {
             upload: self.upload.into(),
             limits: self.limits,
             fresh: self.fresh,
+            not_before: None,
             advance: Box::new(recorder),
         })
     }
@@ -356,13 +365,15 @@ struct Recorder {
 }
 
 impl Advance for Recorder {
-    fn advance(mut self: Box<Self>, outcome: Result<Reply, Failure>) -> Next {
+    fn advance(mut self: Box<Self>, outcome: Result<Reply, Failure>, now: Instant) -> Next {
         let mut record = lock(&self.record);
         record.hops += 1;
         match self.script.pop_front() {
-            Some(Step::Again(ask)) => {
+            Some(Step::Again(ask, rest)) => {
                 drop(record);
-                return Next::Again(ask.into_exchange(*self));
+                let mut next = ask.into_exchange(*self);
+                next.not_before = rest.map(|rest| now + rest);
+                return Next::Again(next);
             }
             Some(Step::Panic) => {
                 drop(record);

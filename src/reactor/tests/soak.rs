@@ -96,7 +96,10 @@ impl Walk {
     fn start(&mut self) {
         let mut ask = self.ask();
         for _ in 0..self.roll(3) {
-            ask = ask.then(self.ask());
+            ask = match self.roll(3) {
+                0 => ask.then_after(ms(self.roll(900)), self.ask()),
+                _ => ask.then(self.ask()),
+            };
         }
         if self.roll(40) == 0 {
             ask = ask.panics();
