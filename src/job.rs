@@ -277,6 +277,8 @@ pub(crate) struct PoolKey(Arc<KeyParts>);
 struct KeyParts {
     endpoint: Endpoint,
     tls: Option<tls::Client>,
+    /// Q17: the host, unless the request has another.
+    server_name: Option<Box<str>>,
 }
 
 /// Host, port and scheme: what `limit_per_host` counts by (SPEC C4).
@@ -293,6 +295,17 @@ struct EndpointParts {
 impl PoolKey {
     /// `host` is a name or an IP literal as the URL spells it, without brackets.
     pub(crate) fn new(host: &str, port: u16, tls: Option<tls::Client>) -> Self {
+        Self::for_server(host, port, tls, None)
+    }
+
+    /// As [`PoolKey::new`], for a server that goes by another name where it has
+    /// to prove it, in TLS (SPEC Q17).
+    pub(crate) fn for_server(
+        host: &str,
+        port: u16,
+        tls: Option<tls::Client>,
+        server_name: Option<&str>,
+    ) -> Self {
         // Seeded anew by each process: a redirect chooses its host, and must
         // not be able to choose the hash.
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -303,7 +316,11 @@ impl PoolKey {
             port,
             is_tls,
         }));
-        Self(Arc::new(KeyParts { endpoint, tls }))
+        Self(Arc::new(KeyParts {
+            endpoint,
+            server_name: server_name.filter(|_| is_tls).map(Box::from),
+            tls,
+        }))
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -318,16 +335,27 @@ impl PoolKey {
         self.0.tls.as_ref()
     }
 
+    /// The name the server has to prove, where it has to.
+    pub(crate) fn tls_name(&self) -> Option<(&tls::Client, &str)> {
+        let name = self.0.server_name.as_deref().unwrap_or(self.host());
+        self.tls().map(|client| (client, name))
+    }
+
     /// Whether [`PoolKey::new`] would make this key of the same parts.
     pub(crate) fn names(&self, host: &str, port: u16, tls: Option<&tls::Client>) -> bool {
-        *self.host() == *host && self.port() == port && self.tls() == tls
+        *self.host() == *host
+            && self.port() == port
+            && self.tls() == tls
+            && self.0.server_name.is_none()
     }
 }
 
 impl PartialEq for PoolKey {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.endpoint == other.0.endpoint && self.0.tls == other.0.tls)
+            || (self.0.endpoint == other.0.endpoint
+                && self.0.tls == other.0.tls
+                && self.0.server_name == other.0.server_name)
     }
 }
 

@@ -75,6 +75,13 @@ impl Client {
     }
 }
 
+/// Whether TLS can ask for this name, or for this address.
+pub(crate) fn may_name_a_server(name: &str) -> bool {
+    // The root's dot belongs to DNS (RFC 6066 §3).
+    let name = name.strip_suffix('.').unwrap_or(name);
+    ServerName::try_from(name).is_ok()
+}
+
 impl PartialEq for Client {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id

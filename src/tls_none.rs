@@ -2,3 +2,8 @@
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {}
+
+/// Nobody asks for it.
+pub(crate) fn may_name_a_server(_name: &str) -> bool {
+    true
+}

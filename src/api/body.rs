@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::connector::Connector;
 use super::pending::CancelHandle;
-use crate::call::About;
+use crate::call::{About, ReadLimits};
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
@@ -51,15 +51,6 @@ pub(crate) enum Driver {
     /// The thread that asks for it: [`Body::poll_chunk`] may block.
     Caller,
     Reactor,
-}
-
-/// How much may come of a body (SPEC R40).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReadLimits {
-    /// Decoded bytes for each byte received; 0 is no limit.
-    pub(crate) max_decode_ratio: u64,
-    /// Bytes that are kept in memory for a body that is read whole.
-    pub(crate) max_buffered: usize,
 }
 
 enum Source {

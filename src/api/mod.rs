@@ -10,6 +10,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod send;
 pub(crate) mod session;
+mod settings;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod url;

@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use super::body::{Body, Driver, ReadLimits};
+use super::body::{Body, Driver};
 use super::connector::Connector;
 use super::pending::{CancelHandle, Operation};
 use super::response::Response;
-use crate::call::{Answer, reason};
+use crate::call::{Answer, Reading, is_error_status, reason};
 use crate::error::{Error, ErrorResponse, Kind};
 use crate::handoff::slot::SlotReceiver;
 use crate::job::{Cancel, Command, ExchangeId};
@@ -25,14 +25,6 @@ pub(crate) struct Send {
     driver: Driver,
     /// It was answered on the caller's own thread.
     leased: bool,
-}
-
-/// What is done with the answer (SPEC S12, S14, R40).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading {
-    pub(crate) auto_decompress: bool,
-    pub(crate) error_for_status: bool,
-    pub(crate) limits: ReadLimits,
 }
 
 enum State {
@@ -74,7 +66,8 @@ impl Send {
             body.decode();
         }
         let response = Response::new(answer.about, body);
-        if self.reading.error_for_status && is_error(&response) {
+        let is_refused = |is_error: fn(_) -> bool| is_error(response.status());
+        if self.reading.error_for_status.is_some_and(is_refused) {
             self.state = State::Failing(Box::new(StatusError::new(response, self.driver)));
             return Poll::Pending;
         }
@@ -142,7 +135,7 @@ impl Drop for Send {
 }
 
 pub(super) fn is_error(response: &Response) -> bool {
-    response.status().as_u16() >= 400
+    is_error_status(response.status())
 }
 
 /// A response on its way to becoming an error (SPEC R22).

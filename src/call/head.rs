@@ -78,11 +78,8 @@ pub(super) fn build(
         fields.append_static("connection", value);
     }
     let body = framing(request, settings, &mut fields)?;
-    let expect_continue = body != BodyLength::Empty
-        && body != BodyLength::Known(0)
-        && own
-            .first("expect")
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    let has_body = body != BodyLength::Empty && body != BodyLength::Known(0);
+    let expect_continue = has_body && expects(own, settings, &mut fields);
     Ok(RequestHead {
         method: request.method.clone(),
         target: Bytes::copy_from_slice(
@@ -106,7 +103,7 @@ fn automatic(own: &Fields, settings: &Settings, fields: &mut Fields) {
     let codings = Decoder::accept_encoding();
     // RFC 9110 §14.2: a range is cut from the coded body, and what is cut from
     // its middle cannot be decoded.
-    if settings.auto_decompress && !codings.is_empty() && !own.contains("range") {
+    if settings.reading.auto_decompress && !codings.is_empty() && !own.contains("range") {
         auto(ACCEPT_ENCODING, "accept-encoding", codings);
     }
     auto(USER_AGENT, "user-agent", AGENT);
@@ -143,6 +140,19 @@ fn connection(settings: &Settings) -> Option<&'static str> {
     }
 }
 
+/// SPEC Q11: whether the body is announced, and the field that does.
+fn expects(own: &Fields, settings: &Settings, fields: &mut Fields) -> bool {
+    if let Some(value) = own.first("expect") {
+        return value.eq_ignore_ascii_case(b"100-continue");
+    }
+    // RFC 9110 §10.1.1: a server of HTTP/1.0 does not know of it.
+    let announces = settings.expect_continue.is_some() && settings.version != Version::HTTP_10;
+    if announces {
+        fields.append_static("expect", "100-continue");
+    }
+    announces
+}
+
 /// SPEC H5, Q10: how the body is framed, and the field that says so.
 fn framing(
     request: &Request,
@@ -157,6 +167,15 @@ fn framing(
             let message = format!("the header {framing} is given twice");
             return Err(Error::invalid_request(message));
         }
+    }
+    if request.extra.as_ref().is_some_and(|extra| extra.chunked) {
+        for framing in ["transfer-encoding", "content-length"] {
+            if fields.contains(framing) {
+                let message = format!("chunked is asked for beside the header {framing}");
+                return Err(Error::invalid_request(message));
+            }
+        }
+        fields.append_static("transfer-encoding", "chunked");
     }
     if let Some(coding) = fields.first("transfer-encoding") {
         if !coding.eq_ignore_ascii_case(b"chunked") {

@@ -9,6 +9,7 @@
 mod auth;
 mod context;
 mod cookies;
+mod extra;
 mod head;
 mod policy;
 mod redirect;
@@ -27,11 +28,12 @@ use url::{Host, Url};
 pub use self::auth::Auth;
 pub(crate) use self::context::Context;
 pub(crate) use self::cookies::Cookies;
+pub(crate) use self::extra::Extra;
 pub use self::policy::RedirectPolicy;
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
-pub(crate) use self::settings::Settings;
 pub use self::settings::Timeouts;
+pub(crate) use self::settings::{ReadLimits, Reading, Settings, is_error_status};
 pub(crate) use self::tls::TlsSource;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
@@ -52,6 +54,7 @@ pub(crate) struct Request {
     pub(crate) fields: Fields,
     pub(crate) body: Option<RequestBody>,
     pub(crate) auth: Option<Auth>,
+    pub(crate) extra: Option<Box<Extra>>,
 }
 
 #[derive(Clone)]
@@ -66,6 +69,10 @@ impl fmt::Debug for RequestBody {
         write!(f, "RequestBody({} bytes)", self.upload.len())
     }
 }
+
+/// How long a body that is announced by a header of the caller's is held back
+/// (SPEC Q11).
+const EXPECT_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Call {
     request: Request,
@@ -171,11 +178,11 @@ impl Call {
             connect: settings.timeouts.connect,
             sock_connect: settings.timeouts.sock_connect,
             sock_read: settings.timeouts.sock_read,
-            expect_continue: settings.expect_continue,
+            expect_continue: settings.expect_continue.unwrap_or(EXPECT_WAIT),
             max_line: settings.max_line,
             max_field: settings.max_field,
             max_fields: settings.max_fields,
-            read_until_eof: true,
+            read_until_eof: settings.read_until_eof,
             pipe: settings.pipe_budget(),
         };
         Ok(Box::new(Exchange {
@@ -225,11 +232,16 @@ impl Call {
         Ok(key)
     }
 
-    /// The session keeps the last key, but none of a request's own TLS client.
+    /// The session keeps the last key, but none of a request's own TLS client or
+    /// server name.
     fn key(&self, host: &str, port: u16, tls: Option<Client>) -> PoolKey {
-        match &self.tls {
-            None => self.context.key(host, port, tls),
-            Some(_) => PoolKey::new(host, port, tls),
+        let name = match &self.request.extra {
+            Some(extra) => extra.server_name.as_deref(),
+            None => None,
+        };
+        match (&self.tls, name) {
+            (None, None) => self.context.key(host, port, tls),
+            (_, name) => PoolKey::for_server(host, port, tls, name),
         }
     }
 

@@ -99,6 +99,9 @@ fn next(request: &Request, status: StatusCode, url: Url) -> Request {
         next.body = None;
         // D3: nothing may describe a body that is not there.
         next.fields.retain(|name| !describes_body(name));
+        if let Some(extra) = &mut next.extra {
+            extra.without_body();
+        }
     }
     if url.origin() != request.url.origin() {
         // D7: what was meant for one origin stays there.
@@ -109,6 +112,9 @@ fn next(request: &Request, status: StatusCode, url: Url) -> Request {
                 && name != b"proxy-authorization"
                 && name != b"host"
         });
+        if let Some(extra) = &mut next.extra {
+            extra.for_another_origin();
+        }
     }
     next.url = url;
     if let Some(auth) = Auth::from_url(&next.url) {

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::Version;
 use http::header::HeaderName;
+use http::{StatusCode, Version};
 
 use super::RedirectPolicy;
 use crate::handoff::pipe::Budget;
@@ -103,7 +103,45 @@ fn positive(limit: impl Into<Option<Duration>>) -> Option<Duration> {
     limit.into().filter(|limit| !limit.is_zero())
 }
 
-/// Everything a call needs to know of how it is to be made.
+/// What is done with an answer once it is there, by whoever reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// S14.
+    pub(crate) auto_decompress: bool,
+    /// S12, R22: which statuses are an error.
+    pub(crate) error_for_status: Option<fn(StatusCode) -> bool>,
+    pub(crate) limits: ReadLimits,
+}
+
+/// How much may come of a body (SPEC R40).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLimits {
+    /// Decoded bytes for each byte received; 0 is no limit.
+    pub(crate) max_decode_ratio: u64,
+    /// Bytes that are kept in memory for a body that is read whole.
+    pub(crate) max_buffered: usize,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            auto_decompress: true,
+            error_for_status: None,
+            limits: ReadLimits {
+                max_decode_ratio: 1000,
+                max_buffered: 256 * 1024 * 1024,
+            },
+        }
+    }
+}
+
+/// SPEC R10, R22.
+pub(crate) fn is_error_status(status: StatusCode) -> bool {
+    status.as_u16() >= 400
+}
+
+/// Everything a call needs to know of how it is to be made. The setters stand
+/// in `api::settings`, for both that have one of these.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
@@ -112,11 +150,7 @@ pub(crate) struct Settings {
     pub(crate) refuse_downgrade: bool,
     pub(crate) retry_stale: bool,
     pub(crate) version: Version,
-    pub(crate) auto_decompress: bool,
-    pub(crate) error_for_status: bool,
-    /// R40.
-    pub(crate) max_decode_ratio: u64,
-    pub(crate) max_buffered: usize,
+    pub(crate) reading: Reading,
     /// S5.
     pub(crate) skip_auto_headers: Vec<HeaderName>,
     /// S20.
@@ -125,8 +159,10 @@ pub(crate) struct Settings {
     pub(crate) max_line: usize,
     pub(crate) max_field: usize,
     pub(crate) max_fields: usize,
-    /// Q11.
-    pub(crate) expect_continue: Duration,
+    /// Q11: announces bodies, and waits so long with them.
+    pub(crate) expect_continue: Option<Duration>,
+    /// Q12.
+    pub(crate) read_until_eof: bool,
     /// C2: says `Connection: close`, since the connector will.
     pub(crate) force_close: bool,
     /// The automatic fields of a request that brings none of them: made of what
@@ -142,16 +178,14 @@ impl Default for Settings {
             refuse_downgrade: false,
             retry_stale: true,
             version: Version::HTTP_11,
-            auto_decompress: true,
-            error_for_status: false,
-            max_decode_ratio: 1000,
-            max_buffered: 256 * 1024 * 1024,
+            reading: Reading::default(),
             skip_auto_headers: Vec::new(),
             read_buffer: 256 * 1024,
             max_line: 8190,
             max_field: 8190,
             max_fields: 128,
-            expect_continue: Duration::from_secs(1),
+            expect_continue: None,
+            read_until_eof: true,
             force_close: false,
             automatic: OnceLock::new(),
         }

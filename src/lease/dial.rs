@@ -58,8 +58,7 @@ impl Lessee {
         // Much may have come before: the TLS settings, the reactor's thread.
         *now = poll::now();
         let deadline = deadline(exchange, *now);
-        let tls = key.tls().map(|client| (client, key.host()));
-        let mut link = Link::new(stream, peer, tls);
+        let mut link = Link::new(stream, peer, key.tls_name());
         // On loopback it often is connected by now.
         link.suspect();
         let opened = establish(&mut link, peer, deadline.as_ref(), now);

@@ -290,8 +290,7 @@ impl<N: Net> Engine<N> {
         }
         let stream =
             connected.map_err(|error| connect_error(error.into(), Stage::Connect, peer))?;
-        let tls = key.tls().map(|client| (client, key.host()));
-        let link = Link::new(stream, peer, tls);
+        let link = Link::new(stream, peer, key.tls_name());
         let attempt = Socket::Attempt {
             exchange,
             link,

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 
 use super::*;
-use crate::api::body::{Body, Driver, ReadLimits};
+use crate::api::body::{Body, Driver};
 use crate::api::pending::Pending;
 use crate::api::response::Response;
-use crate::api::send::{Reading, Send};
+use crate::api::send::Send;
 use crate::api::session::Session;
-use crate::call::About;
+use crate::call::{About, ReadLimits, Reading};
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
@@ -33,7 +33,7 @@ const LIMITS: ReadLimits = ReadLimits {
 
 const READING: Reading = Reading {
     auto_decompress: false,
-    error_for_status: false,
+    error_for_status: None,
     limits: LIMITS,
 };
 

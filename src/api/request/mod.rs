@@ -12,12 +12,12 @@ use http::{HeaderMap, Method, Version};
 use url::Url;
 
 pub use self::body::Body;
-use super::body::{Driver, ReadLimits};
+use super::body::Driver;
 use super::pending::{Pending, wait_on};
 use super::response::Response;
-use super::send::{Reading, Send};
+use super::send::Send;
 use super::session::Session;
-use crate::call::{Auth, Call, Request, RequestBody, Settings, TlsSource};
+use crate::call::{Auth, Call, Extra, Request, RequestBody, Settings, TlsSource};
 use crate::error::{Error, without_credentials};
 use crate::handoff::slot::slot;
 use crate::head::Fields;
@@ -51,6 +51,7 @@ pub struct RequestBuilder {
     fields: Fields,
     body: Option<RequestBody>,
     auth: Option<Auth>,
+    extra: Option<Box<Extra>>,
     /// The session's, until something is set here.
     settings: Arc<Settings>,
     tls: Option<TlsSource>,
@@ -68,6 +69,7 @@ impl RequestBuilder {
             fields: Fields::default(),
             body: None,
             auth: None,
+            extra: None,
             settings,
             tls: None,
             mistake: None,
@@ -222,6 +224,7 @@ impl RequestBuilder {
             fields: self.fields,
             body: self.body,
             auth: self.auth,
+            extra: self.extra,
         };
         request
             .take_userinfo()
@@ -234,14 +237,7 @@ impl RequestBuilder {
         }
 
         let connector = self.session.connector().clone();
-        let reading = Reading {
-            auto_decompress: self.settings.auto_decompress,
-            error_for_status: self.settings.error_for_status,
-            limits: ReadLimits {
-                max_decode_ratio: self.settings.max_decode_ratio,
-                max_buffered: self.settings.max_buffered,
-            },
-        };
+        let reading = self.settings.reading;
         let context = self.session.context().clone();
         let (sender, receiver) = slot();
         let now = Instant::now();
@@ -260,6 +256,10 @@ impl RequestBuilder {
 
     fn set(&mut self) -> &mut Settings {
         Settings::of_request(&mut self.settings)
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

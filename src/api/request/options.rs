@@ -1,14 +1,15 @@
 //! What a request may have otherwise than its session.
 
-use std::time::Duration;
-
-use http::Version;
-use http::header::HeaderName;
+use std::net::IpAddr;
 
 use super::RequestBuilder;
 #[cfg(feature = "tls")]
 use crate::api::tls::TlsConfig;
-use crate::call::{Auth, RedirectPolicy, Timeouts};
+use crate::call::Auth;
+use crate::error::Error;
+use crate::tls;
+
+crate::api::settings::setters!(RequestBuilder);
 
 impl RequestBuilder {
     /// Credentials (SPEC Q7). Together with credentials in the URL or an
@@ -18,69 +19,40 @@ impl RequestBuilder {
         self
     }
 
-    /// The limit of this whole request; zero or `None` is none (SPEC Q14, T1).
-    pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
-        let timeouts = self.settings.timeouts.total(total);
-        self.set().timeouts = timeouts;
+    /// Whether the body goes out in chunks although its length is known
+    /// (SPEC Q10). Default false; a body of unknown length goes in chunks all
+    /// the same.
+    ///
+    /// Together with a `Content-Length` or a `Transfer-Encoding` header, and in
+    /// HTTP/1.0, it is an error at the verb.
+    pub fn chunked(mut self, chunked: bool) -> Self {
+        self.extra().chunked = chunked;
         self
     }
 
-    /// All time limits of this request (SPEC Q14).
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.set().timeouts = timeouts;
-        self
-    }
-
-    /// Which redirects are followed (SPEC Q8).
-    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
-        self.set().redirects = policy;
-        self
-    }
-
-    /// Whether a redirect from https to http is an error instead of being
-    /// followed (SPEC D6); [as for the session](crate::SessionBuilder::refuse_downgrade).
-    pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
-        self.set().refuse_downgrade = refuse;
-        self
-    }
-
-    /// Whether `Content-Encoding` is decoded, and asked for unless the request
-    /// has a `Range` (SPEC S14, Q18).
-    pub fn auto_decompress(mut self, decompress: bool) -> Self {
-        self.set().auto_decompress = decompress;
-        self
-    }
-
-    /// Whether a status of 400 or above is an error (SPEC Q18).
-    pub fn error_for_status(mut self, error: bool) -> Self {
-        self.set().error_for_status = error;
-        self
-    }
-
-    /// How many bytes each received byte of a coded body may become, past the
-    /// first MiB; 0 is no limit (SPEC R40).
-    pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
-        self.set().max_decode_ratio = ratio;
-        self
-    }
-
-    /// The largest body that `bytes`, `text` and `json` keep in memory, decoded
-    /// (SPEC R40); [as for the session](crate::SessionBuilder::max_buffered).
-    pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.set().max_buffered = bytes;
-        self
-    }
-
-    /// Never adds this header by itself (SPEC S5).
-    pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
-        self.set().skip_auto_headers.push(name);
-        self
-    }
-
-    /// HTTP/1.1, or HTTP/1.0 with its keep-alive asked for (SPEC S8). Others
-    /// are an error at the verb.
-    pub fn version(mut self, version: Version) -> Self {
-        self.set().version = version;
+    /// The name that is asked for in the TLS handshake, and that the server's
+    /// certificate has to be for, in place of the URL's host (SPEC Q17): a
+    /// domain name or an IP address. The connection still goes to the URL's
+    /// host, and `Host` still names that one. Connections are shared only with
+    /// requests that ask for the same name.
+    ///
+    /// A redirect to another origin drops it. Where there is no TLS it means
+    /// nothing. What is no name is an error at the verb.
+    ///
+    /// ```
+    /// let session = miohttp::Session::new();
+    /// let request = session.get("https://192.0.2.1/").server_name("example.com");
+    /// # drop(request);
+    /// ```
+    pub fn server_name(mut self, name: impl AsRef<str>) -> Self {
+        match server_name(name.as_ref()) {
+            Some(name) => self.extra().server_name = Some(name),
+            None => {
+                let mistake =
+                    Error::invalid_request("the server name is neither a name nor an address");
+                return self.mistaken(mistake);
+            }
+        }
         self
     }
 
@@ -90,4 +62,18 @@ impl RequestBuilder {
         self.tls = Some(tls.source());
         self
     }
+}
+
+/// The name as a URL would have it: in ASCII, an address in its one spelling
+/// and without brackets.
+fn server_name(name: &str) -> Option<Box<str>> {
+    let name = match name.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => match url::Host::parse(name).ok()? {
+            url::Host::Domain(name) => name,
+            url::Host::Ipv4(address) => address.to_string(),
+            url::Host::Ipv6(address) => address.to_string(),
+        },
+    };
+    tls::may_name_a_server(&name).then(|| name.into())
 }

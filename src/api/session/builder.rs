@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
 use super::{Inner, Session};
 use crate::api::connector::Connector;
+#[cfg(feature = "tls")]
+use crate::api::tls::TlsConfig;
 use crate::api::url::Known;
-use crate::call::{Auth, Context, Cookies, RedirectPolicy, Settings, Timeouts};
+use crate::call::{Auth, Context, Cookies, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::Error;
@@ -24,6 +25,9 @@ use crate::head::Fields;
 /// | `connector` | one of its own |
 /// | `timeouts` | total 300 s, sock_connect 30 s |
 /// | `redirects`, `refuse_downgrade` | at most 10, false |
+/// | `version` | HTTP/1.1 |
+/// | `expect_continue`, `read_until_eof` | none, true |
+/// | `tls` | the connector's |
 /// | `auto_decompress` | true |
 /// | `max_decode_ratio`, `max_buffered` | 1000, 256 MiB |
 /// | `error_for_status` | false |
@@ -38,6 +42,7 @@ pub struct SessionBuilder {
     settings: Settings,
     fields: Fields,
     auth: Option<Auth>,
+    tls: Option<TlsSource>,
     mistake: Option<Error>,
     #[cfg(feature = "cookies")]
     jar: JarChoice,
@@ -51,6 +56,8 @@ enum JarChoice {
     Given(CookieJar),
     None,
 }
+
+crate::api::settings::setters!(SessionBuilder);
 
 impl SessionBuilder {
     /// Shares a connector (SPEC S1). Closing the session then leaves it open.
@@ -85,106 +92,9 @@ impl SessionBuilder {
         self
     }
 
-    /// Never adds this header by itself (SPEC S5). `Host`, `Content-Length` and
-    /// `Cookie` cannot be skipped.
-    pub fn skip_auto_header(mut self, name: HeaderName) -> Self {
-        self.settings.skip_auto_headers.push(name);
-        self
-    }
-
     /// Credentials of every request that brings none (SPEC S6).
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = Some(auth);
-        self
-    }
-
-    /// Time limits (SPEC S10, S11).
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.settings.timeouts = timeouts;
-        self
-    }
-
-    /// The limit of a whole request, 300 s by default; zero or `None` is none
-    /// (SPEC T1).
-    pub fn timeout(mut self, total: impl Into<Option<Duration>>) -> Self {
-        self.settings.timeouts = self.settings.timeouts.total(total);
-        self
-    }
-
-    /// Which redirects are followed (SPEC Q8).
-    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
-        self.settings.redirects = policy;
-        self
-    }
-
-    /// Whether a redirect from https to http is an error of kind
-    /// [`BadRedirect`](crate::Kind::BadRedirect) instead of being followed
-    /// (SPEC D6). Default false, as browsers have it; credentials never go along.
-    pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
-        self.settings.refuse_downgrade = refuse;
-        self
-    }
-
-    /// How many bytes each received byte of a coded body may become, past the
-    /// first MiB (SPEC R40). More is an error of kind
-    /// [`Limit`](crate::Kind::Limit), streamed bodies included. Default 1000; 0
-    /// is no limit, for honest bodies that pack better than that.
-    pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
-        self.settings.max_decode_ratio = ratio;
-        self
-    }
-
-    /// The largest body that [`bytes`](crate::Response::bytes),
-    /// [`text`](crate::Response::text) and `json` keep in memory, decoded
-    /// (SPEC R40). More is an error of kind [`Limit`](crate::Kind::Limit).
-    /// Default 256 MiB; `usize::MAX` is no limit. What is streamed has none.
-    pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.settings.max_buffered = bytes;
-        self
-    }
-
-    /// Whether `Content-Encoding` is decoded, and asked for unless the request
-    /// has a `Range` (SPEC S14).
-    pub fn auto_decompress(mut self, decompress: bool) -> Self {
-        self.settings.auto_decompress = decompress;
-        self
-    }
-
-    /// Whether a status of 400 or above is an error (SPEC S12, R22).
-    pub fn error_for_status(mut self, error: bool) -> Self {
-        self.settings.error_for_status = error;
-        self
-    }
-
-    /// Whether a request that a stale connection swallowed is sent again where
-    /// that is safe (SPEC Y1).
-    pub fn retry_stale(mut self, retry: bool) -> Self {
-        self.settings.retry_stale = retry;
-        self
-    }
-
-    /// How much of a body is read ahead of its reader; reading pauses above
-    /// twice that (SPEC S20).
-    pub fn read_buffer(mut self, bytes: usize) -> Self {
-        self.settings.read_buffer = bytes.max(1);
-        self
-    }
-
-    /// The longest status line that is accepted, in bytes (SPEC S21).
-    pub fn max_status_line(mut self, bytes: usize) -> Self {
-        self.settings.max_line = bytes;
-        self
-    }
-
-    /// The longest header field that is accepted, in bytes (SPEC S21).
-    pub fn max_header_field(mut self, bytes: usize) -> Self {
-        self.settings.max_field = bytes;
-        self
-    }
-
-    /// The most header fields that are accepted (SPEC S21).
-    pub fn max_header_count(mut self, fields: usize) -> Self {
-        self.settings.max_fields = fields;
         self
     }
 
@@ -202,6 +112,15 @@ impl SessionBuilder {
         self
     }
 
+    /// TLS settings of all requests of this session, instead of the connector's
+    /// (SPEC S24). A request's own go before them. Sessions with different
+    /// settings share no connection, whatever connector they share.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &TlsConfig) -> Self {
+        self.tls = Some(tls.source());
+        self
+    }
+
     /// The session. Nothing starts before its first request.
     pub fn build(self) -> Session {
         let owns_connector = self.connector.is_none();
@@ -216,7 +135,8 @@ impl SessionBuilder {
         let cookies = Cookies;
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
-        let context = Context::new(connector.tls().clone(), cookies);
+        let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
+        let context = Context::new(tls, cookies);
         Session {
             inner: Arc::new(Inner {
                 connector,
@@ -230,5 +150,9 @@ impl SessionBuilder {
                 mistake: self.mistake,
             }),
         }
+    }
+
+    fn set(&mut self) -> &mut Settings {
+        &mut self.settings
     }
 }

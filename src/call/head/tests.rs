@@ -12,6 +12,7 @@ fn request(method: Method, url: &str) -> Request {
         fields: Fields::default(),
         body: None,
         auth: None,
+        extra: None,
     }
 }
 

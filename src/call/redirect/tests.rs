@@ -29,6 +29,7 @@ fn request(method: Method, url: &str) -> Request {
             content_type: None,
         }),
         auth: Some(Auth::basic("u", "p")),
+        extra: None,
     }
 }
 

@@ -1,0 +1,173 @@
+//! The settings that a session has for all its requests and a request for
+//! itself: one list of setters over one [`Settings`], for both builders.
+
+/// Gives a builder the setters. It has `fn set(&mut self) -> &mut Settings`.
+///
+/// [`Settings`]: crate::call::Settings
+macro_rules! setters {
+    ($builder:ident) => {
+        impl $builder {
+            /// The limit of a whole request, redirects and body included, 300 s
+            /// by default; zero or `None` is none (SPEC Q14, T1).
+            pub fn timeout(mut self, total: impl Into<Option<std::time::Duration>>) -> Self {
+                let settings = self.set();
+                settings.timeouts = settings.timeouts.total(total);
+                self
+            }
+
+            /// All time limits (SPEC S10, S11, Q14).
+            pub fn timeouts(mut self, timeouts: crate::call::Timeouts) -> Self {
+                self.set().timeouts = timeouts;
+                self
+            }
+
+            /// Which redirects are followed (SPEC Q8); at most 10 by default.
+            pub fn redirects(mut self, policy: crate::call::RedirectPolicy) -> Self {
+                self.set().redirects = policy;
+                self
+            }
+
+            /// Whether a redirect from https to http is an error of kind
+            /// [`BadRedirect`](crate::Kind::BadRedirect) instead of being
+            /// followed (SPEC D6). Default false, as browsers have it;
+            /// credentials never go along.
+            pub fn refuse_downgrade(mut self, refuse: bool) -> Self {
+                self.set().refuse_downgrade = refuse;
+                self
+            }
+
+            /// The version requests are sent in (SPEC S8): HTTP/1.1, the
+            /// default, or HTTP/1.0, whose keep-alive is then asked for. Others
+            /// are an error of kind
+            /// [`InvalidRequest`](crate::Kind::InvalidRequest) at the verb.
+            pub fn version(mut self, version: http::Version) -> Self {
+                self.set().version = version;
+                self
+            }
+
+            /// Never adds this header by itself (SPEC S5). A request's add up
+            /// with its session's. `Host`, `Content-Length` and `Cookie` cannot
+            /// be skipped.
+            pub fn skip_auto_header(mut self, name: http::HeaderName) -> Self {
+                self.set().skip_auto_headers.push(name);
+                self
+            }
+
+            /// Announces a body by `Expect: 100-continue`, and holds it back
+            /// until the server says that it wants it, or for this long; then
+            /// it is sent all the same (SPEC Q11). A final answer that comes
+            /// first spares the body, and ends the connection. A zero duration
+            /// announces and does not wait.
+            ///
+            /// Default `None`: nothing is announced, unless the request has the
+            /// header itself; then the wait is one second. Requests without a
+            /// body and in HTTP/1.0 are never announced (RFC 9110 §10.1.1).
+            pub fn expect_continue(mut self, wait: impl Into<Option<std::time::Duration>>) -> Self {
+                self.set().expect_continue = wait.into();
+                self
+            }
+
+            /// Whether a response whose body has neither a length nor chunks is
+            /// read until the server ends the connection (SPEC Q12). Default
+            /// true, as RFC 9112 §6.3 has it. With false such a body is empty,
+            /// and its connection is not used again.
+            pub fn read_until_eof(mut self, read: bool) -> Self {
+                self.set().read_until_eof = read;
+                self
+            }
+
+            /// Whether `Content-Encoding` is decoded, and asked for unless the
+            /// request has a `Range` (SPEC S14, Q18). Default true.
+            pub fn auto_decompress(mut self, decompress: bool) -> Self {
+                self.set().reading.auto_decompress = decompress;
+                self
+            }
+
+            /// Whether a status of 400 or above is an error of kind
+            /// [`Status`](crate::Kind::Status) (SPEC S12, R22, Q18). Default
+            /// false.
+            pub fn error_for_status(mut self, error: bool) -> Self {
+                let errors: fn(http::StatusCode) -> bool = crate::call::is_error_status;
+                self.set().reading.error_for_status = error.then_some(errors);
+                self
+            }
+
+            /// Which statuses are an error of kind
+            /// [`Status`](crate::Kind::Status) (SPEC S12); in place of
+            /// [`error_for_status`](Self::error_for_status), the later call
+            /// counts. Asked on the thread that waits for the response.
+            ///
+            /// ```
+            /// use miohttp::Session;
+            ///
+            /// let session = Session::builder()
+            ///     .error_for_status_when(|status| status.is_server_error())
+            ///     .build();
+            /// # drop(session);
+            /// ```
+            pub fn error_for_status_when(mut self, is_error: fn(http::StatusCode) -> bool) -> Self {
+                self.set().reading.error_for_status = Some(is_error);
+                self
+            }
+
+            /// How many bytes each received byte of a coded body may become,
+            /// past the first MiB (SPEC R40). More is an error of kind
+            /// [`Limit`](crate::Kind::Limit), streamed bodies included. Default
+            /// 1000; 0 is no limit, for honest bodies that pack better.
+            pub fn max_decode_ratio(mut self, ratio: u64) -> Self {
+                self.set().reading.limits.max_decode_ratio = ratio;
+                self
+            }
+
+            /// The largest body that [`bytes`](crate::Response::bytes),
+            /// [`text`](crate::Response::text) and `json` keep in memory,
+            /// decoded (SPEC R40). More is an error of kind
+            /// [`Limit`](crate::Kind::Limit). Default 256 MiB; `usize::MAX` is
+            /// no limit. What is streamed has none.
+            pub fn max_buffered(mut self, bytes: usize) -> Self {
+                self.set().reading.limits.max_buffered = bytes;
+                self
+            }
+
+            /// Whether a request that a stale connection swallowed is sent again
+            /// where that is safe (SPEC Y1). Default true.
+            pub fn retry_stale(mut self, retry: bool) -> Self {
+                self.set().retry_stale = retry;
+                self
+            }
+
+            /// How much of a body is read ahead of its reader, in bytes; reading
+            /// pauses above twice that (SPEC S20, Q18). Default 256 KiB; 0 is 1.
+            pub fn read_buffer(mut self, bytes: usize) -> Self {
+                self.set().read_buffer = bytes.max(1);
+                self
+            }
+
+            /// The longest status line that is accepted, in bytes (SPEC S21,
+            /// Q18). Default 8190; a longer one is an error of kind
+            /// [`Limit`](crate::Kind::Limit).
+            pub fn max_status_line(mut self, bytes: usize) -> Self {
+                self.set().max_line = bytes;
+                self
+            }
+
+            /// The longest header field that is accepted, in bytes (SPEC S21,
+            /// Q18). Default 8190; a longer one is an error of kind
+            /// [`Limit`](crate::Kind::Limit).
+            pub fn max_header_field(mut self, bytes: usize) -> Self {
+                self.set().max_field = bytes;
+                self
+            }
+
+            /// The most header fields that are accepted (SPEC S21, Q18).
+            /// Default 128; more are an error of kind
+            /// [`Limit`](crate::Kind::Limit).
+            pub fn max_header_count(mut self, fields: usize) -> Self {
+                self.set().max_fields = fields;
+                self
+            }
+        }
+    };
+}
+
+pub(super) use setters;

@@ -1,0 +1,23 @@
+//! What few requests have, in one place beside the others: most have none of
+//! it, and pay one word for that.
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// Q10: the body goes out in chunks, whatever is known of its length.
+    pub(crate) chunked: bool,
+    /// Q17: the name that is asked for in the TLS handshake and that the
+    /// certificate has to be for, if it is not the URL's host.
+    pub(crate) server_name: Option<Box<str>>,
+}
+
+impl Extra {
+    /// D3: forgets what is about the body, which is not sent again.
+    pub(super) fn without_body(&mut self) {
+        self.chunked = false;
+    }
+
+    /// D7: forgets what was meant for the origin that is left.
+    pub(super) fn for_another_origin(&mut self) {
+        self.server_name = None;
+    }
+}
