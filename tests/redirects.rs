@@ -213,11 +213,14 @@ fn the_target_is_location_or_uri_relative_to_where_it_was_said() {
 #[test]
 fn a_redirect_without_a_target_is_the_answer() {
     // SPEC D4: readable, and not in its own history.
-    let peer = Peer::serve(|_| response("302 Found", &[], "read me"));
-    let response = Session::new().get(peer.url("/")).send().unwrap();
-    assert_eq!(response.status(), 302);
-    assert!(response.history().is_empty());
-    assert_eq!(response.text().unwrap(), "read me");
+    let nowhere: [&[(&str, &str)]; 3] = [&[], &[("Location", "")], &[("Location", " \t")]];
+    for fields in nowhere {
+        let peer = Peer::serve(|_| response("302 Found", fields, "read me"));
+        let response = Session::new().get(peer.url("/")).send().unwrap();
+        assert_eq!(response.status(), 302);
+        assert!(response.history().is_empty());
+        assert_eq!(response.text().unwrap(), "read me");
+    }
 }
 
 #[test]

@@ -27,8 +27,10 @@ pub(super) fn decide(
     if !is_redirect(head.status()) {
         return Decision::Deliver;
     }
-    // D4: without a target the response itself is the answer.
-    let Some(location) = head.first("location").or_else(|| head.first("uri")) else {
+    // D4: without a target the response itself is the answer. An empty field
+    // names none: taken as a reference it would lead to this very page.
+    let named = |name| head.first(name).filter(|value| !value.is_empty());
+    let Some(location) = named("location").or_else(|| named("uri")) else {
         return Decision::Deliver;
     };
     if history.len() as u64 >= u64::from(limit) {
