@@ -1,0 +1,195 @@
+//! The job, done: one session, its requests in their order.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use miohttp::{
+    Auth, Body, Connector, Cookie, CookieJar, HeaderName, HeaderValue, Method, RedirectPolicy,
+    RequestBuilder, Session, Url, Version,
+};
+use serde_json::{Value, json};
+
+use crate::job::{
+    Credentials, Job, Number, Override, Preloaded, Request, from_bytes, to_bytes, to_text,
+};
+use crate::outcome;
+use crate::resolver::Names;
+
+pub fn run(job: &Job) -> Result<Value, Box<dyn Error>> {
+    let jar = job.cookies.then(|| jar(job));
+    let targets: Vec<Target> = job.requests.iter().map(|r| Target::new(job, r)).collect();
+    let session = session(&targets, jar.clone());
+    let mut results = Vec::new();
+    for target in &targets {
+        results.push(match build(&session, job, target)?.send() {
+            Ok(response) => outcome::of_response(response),
+            Err(error) => outcome::of_error(&error),
+        });
+    }
+    let mut answer = json!({ "results": results });
+    if let Some(jar) = jar {
+        answer["cookies"] = jar.all().iter().map(cookie).collect();
+    }
+    Ok(answer)
+}
+
+/// A request with the URL it is made to.
+struct Target<'a> {
+    request: &'a Request,
+    url: String,
+    overrides: Vec<Override>,
+}
+
+impl<'a> Target<'a> {
+    /// The recorded client looks for cookies under an explicit `Host`, miohttp
+    /// under the URL's host. So what such a job asks for, one server that is
+    /// spoken to as another, is said with the URL and a resolver here.
+    fn new(job: &Job, request: &'a Request) -> Self {
+        let mut target = Self {
+            request,
+            url: to_text(&request.url),
+            overrides: request.resolve.clone(),
+        };
+        let is_host = |header: &&(String, String)| header.0.eq_ignore_ascii_case("host");
+        if let (true, Some(host), Ok(mut url)) = (
+            job.cookies,
+            request.headers.iter().find(is_host),
+            Url::parse(&target.url),
+        ) {
+            let address = url.host_str().unwrap_or_default().to_owned();
+            let port = url.port_or_known_default().unwrap_or_default();
+            let name = host.1.split(':').next().unwrap_or_default();
+            if url.set_host(Some(name)).is_ok() {
+                let port = Number::Number(port);
+                let entry = Override(name.to_owned(), port.clone(), address, port);
+                target.overrides.push(entry);
+                target.url = url.into();
+            }
+        }
+        target
+    }
+}
+
+fn session(targets: &[Target<'_>], jar: Option<CookieJar>) -> Session {
+    let overrides = targets.iter().flat_map(|target| &target.overrides);
+    let names = Names(overrides.cloned().collect());
+    let connector = Connector::builder().resolver(names).build();
+    let builder = Session::builder().connector(connector);
+    match jar {
+        Some(jar) => builder.cookie_jar(jar),
+        None => builder.no_cookies(),
+    }
+    .build()
+}
+
+/// As the recorded client has it: IP hosts have cookies, and loopback is as
+/// good as encrypted.
+fn jar(job: &Job) -> CookieJar {
+    let mut builder = CookieJar::builder().allow_ip_hosts(true);
+    for request in &job.requests {
+        let Ok(url) = Url::parse(&to_text(&request.url)) else {
+            continue;
+        };
+        if url.host_str() == Some("localhost") {
+            builder = builder.treat_as_secure_origin(&url);
+        }
+    }
+    let jar = builder.build();
+    for preloaded in &job.cookie_preload {
+        add(&jar, preloaded);
+    }
+    jar
+}
+
+fn add(jar: &CookieJar, preloaded: &Preloaded) {
+    let mut line = to_bytes(&format!("{}={}", preloaded.name, preloaded.value));
+    line.extend(to_bytes(&format!("; Path={}", preloaded.path)));
+    let domain = preloaded.domain.trim_start_matches('.');
+    if !preloaded.host_only {
+        line.extend(to_bytes(&format!("; Domain={domain}")));
+    }
+    if preloaded.secure {
+        line.extend_from_slice(b"; Secure");
+    }
+    if preloaded.http_only {
+        line.extend_from_slice(b"; HttpOnly");
+    }
+    match preloaded.expires.parse::<u64>() {
+        Ok(0) | Err(_) => {}
+        Ok(at) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let left = at.saturating_sub(now.unwrap_or_default().as_secs());
+            line.extend(format!("; Max-Age={left}").into_bytes());
+        }
+    }
+    // A jar takes a Secure cookie from an encrypted host only.
+    let origin = Url::parse(&format!("https://{domain}/"));
+    if let (Some(cookie), Ok(origin)) = (Cookie::parse(&line), origin) {
+        jar.add(cookie, Some(&origin));
+    }
+}
+
+fn cookie(cookie: &Cookie) -> Value {
+    let expires = cookie
+        .expires()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_secs());
+    json!({
+        "domain": cookie.domain(),
+        "path": cookie.path(),
+        "secure": cookie.secure(),
+        "name": from_bytes(cookie.name()),
+        "value": from_bytes(cookie.value()),
+        "expires": expires,
+    })
+}
+
+fn build(
+    session: &Session,
+    job: &Job,
+    target: &Target<'_>,
+) -> Result<RequestBuilder, Box<dyn Error>> {
+    let request = target.request;
+    let method = Method::from_bytes(request.method.as_bytes())?;
+    let mut builder = session.request(method, target.url.as_str());
+    builder = builder
+        .redirects(redirects(request))
+        .auto_decompress(request.decompress)
+        .timeout(Duration::from_secs_f64(
+            request.timeout.unwrap_or(job.timeout),
+        ));
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(&to_bytes(name))?;
+        builder = builder.header(name, HeaderValue::from_bytes(&to_bytes(value))?);
+    }
+    if let Some(body) = &request.body_base64 {
+        let body = Body::bytes(STANDARD.decode(body)?);
+        builder = builder.body(body);
+    }
+    if let Some(content_type) = &request.content_type {
+        builder = builder.header("content-type", content_type.as_str());
+    }
+    if request.chunked {
+        builder = builder.header("transfer-encoding", "chunked");
+    }
+    if let Some(credentials) = &request.auth {
+        builder = builder.auth(auth(credentials));
+    }
+    if request.http_version.as_deref() == Some("1.0") {
+        builder = builder.version(Version::HTTP_10);
+    }
+    Ok(builder)
+}
+
+fn redirects(request: &Request) -> RedirectPolicy {
+    if !request.follow_redirects {
+        return RedirectPolicy::None;
+    }
+    RedirectPolicy::Limit(u32::try_from(request.max_redirects).unwrap_or(u32::MAX))
+}
+
+fn auth(credentials: &Credentials) -> Auth {
+    Auth::basic(to_text(&credentials.user), to_text(&credentials.password))
+}
