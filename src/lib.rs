@@ -105,6 +105,8 @@ mod sync;
 
 #[cfg(not(loom))]
 mod api;
+#[cfg(not(loom))]
+mod auth;
 #[cfg(all(miohttp_bench, not(loom)))]
 #[doc(hidden)]
 pub mod bench;
@@ -165,7 +167,8 @@ mod exports {
     #[cfg(feature = "tls")]
     pub use crate::api::tls::TlsConfig;
     pub use crate::api::url::IntoUrl;
-    pub use crate::call::{Auth, RedirectPolicy, Timeouts};
+    pub use crate::auth::{Auth, BasicAuth};
+    pub use crate::call::{RedirectPolicy, Timeouts};
     #[cfg(feature = "cookies")]
     pub use crate::cookie::{Cookie, CookieJar, CookieJarBuilder, InvalidCookie, SameSite};
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};

@@ -51,9 +51,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease_none", LEAVES),
     ("lease_none", &["net", "delivery", "dns"]),
     ("call", LEAVES),
-    ("call", &["lease", "coding", "cookie"]),
+    // Credentials: pure, and below whoever sends a request.
+    ("auth", &["error", "sync"]),
+    ("call", &["auth", "lease", "coding", "cookie"]),
     ("api", LEAVES),
-    ("api", &["call", "lease", "coding", "cookie", "dns"]),
+    ("api", &["auth", "call", "lease", "coding", "cookie", "dns"]),
     // The one part of `api` that starts a reactor.
     ("api::connector", &["reactor"]),
     // Not in any ordinary build: the doors of the fuzzers and the benchmarks.

@@ -6,7 +6,6 @@
 //! so it travels with its exchange and the reactor drives it while nobody
 //! waits.
 
-mod auth;
 mod context;
 mod cookies;
 mod extra;
@@ -25,7 +24,6 @@ use bytes::Bytes;
 use http::Method;
 use url::{Host, Url};
 
-pub use self::auth::Auth;
 pub(crate) use self::context::Context;
 pub(crate) use self::cookies::Cookies;
 pub(crate) use self::extra::Extra;
@@ -35,6 +33,7 @@ pub(crate) use self::redirect::target as redirect_target;
 pub use self::settings::Timeouts;
 pub(crate) use self::settings::{ReadLimits, Reading, Settings, is_error_status};
 pub(crate) use self::tls::TlsSource;
+pub(crate) use crate::auth::Auth;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, Hop, ResponseHead};

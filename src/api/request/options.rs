@@ -14,8 +14,8 @@ crate::api::settings::setters!(RequestBuilder);
 impl RequestBuilder {
     /// Credentials (SPEC Q7). Together with credentials in the URL or an
     /// `Authorization` header they are an error.
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = Some(auth);
+    pub fn auth(mut self, auth: impl Into<Auth>) -> Self {
+        self.auth = Some(auth.into());
         self
     }
 

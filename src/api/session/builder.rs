@@ -93,8 +93,8 @@ impl SessionBuilder {
     }
 
     /// Credentials of every request that brings none (SPEC S6).
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = Some(auth);
+    pub fn auth(mut self, auth: impl Into<Auth>) -> Self {
+        self.auth = Some(auth.into());
         self
     }
 
