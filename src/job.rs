@@ -5,16 +5,19 @@
 //! outcome and gets back nothing, or another exchange, without knowing what it
 //! is. So a started request follows its redirects while nobody waits for it.
 
+mod facts;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use self::facts::{Facts, LinkFacts, Tally};
+pub use self::facts::{RequestInfo, Stats, TlsInfo};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
 use crate::head::{Fields, RequestHead, ResponseHead};
@@ -92,7 +95,8 @@ pub(crate) struct Exchange {
     /// It rests until then, without a connection: what failed is tried again
     /// after a while (SPEC Y2).
     pub(crate) not_before: Option<Instant>,
-    pub(crate) advance: Box<dyn Advance>,
+    /// Taken out when its outcome is told; the rest then shows what was sent.
+    pub(crate) advance: Option<Box<dyn Advance>>,
 }
 
 impl fmt::Debug for Exchange {
@@ -211,11 +215,38 @@ pub(crate) struct ExchangeLimits {
     pub(crate) pipe: Budget,
 }
 
+#[cfg(all(test, not(loom)))]
+impl ExchangeLimits {
+    /// No limit in time, and the usual ones in size.
+    pub(crate) fn none() -> Self {
+        Self {
+            total: None,
+            connect: None,
+            sock_connect: None,
+            sock_read: None,
+            expect_continue: Duration::from_secs(1),
+            max_line: 8190,
+            max_field: 8190,
+            max_fields: 128,
+            read_until_eof: true,
+            pipe: Budget {
+                low: 256 * 1024,
+                high: 512 * 1024,
+            },
+        }
+    }
+}
+
 /// Takes the outcome of an exchange. Called on the thread that drives it, which
-/// may be the reactor's: no user code, nothing that blocks. `now` is the
-/// driver's.
+/// may be the reactor's: no user code, nothing that blocks. `asked` is the
+/// exchange as it was sent, `now` the driver's.
 pub(crate) trait Advance: Send {
-    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>, now: Instant) -> Next;
+    fn advance(
+        self: Box<Self>,
+        asked: Box<Exchange>,
+        outcome: Result<Reply, Failure>,
+        now: Instant,
+    ) -> Next;
 }
 
 /// What follows an exchange.
@@ -232,9 +263,7 @@ pub(crate) enum Next {
 pub(crate) struct Reply {
     pub(crate) head: ResponseHead,
     pub(crate) body: ReplyBody,
-    pub(crate) peer: Option<SocketAddr>,
-    /// Whether the connection had carried an exchange before.
-    pub(crate) reused: bool,
+    pub(crate) facts: Facts,
 }
 
 #[derive(Debug)]
@@ -245,8 +274,16 @@ pub(crate) enum ReplyBody {
     Stream(PipeReader<BodyEnd>),
 }
 
-/// How a streamed body ends: with its trailers, or with an error.
-pub(crate) type BodyEnd = Result<Fields, Error>;
+/// How a streamed body ends.
+pub(crate) type BodyEnd = Result<Ending, Error>;
+
+/// What comes with the end of a body.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    pub(crate) trailers: Fields,
+    /// Of the whole exchange.
+    pub(crate) tally: Tally,
+}
 
 /// An exchange that failed before its head was complete.
 #[derive(Debug)]

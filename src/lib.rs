@@ -174,6 +174,7 @@ mod exports {
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};
     pub use crate::error::{Error, Kind, Phase, Timeout};
     pub use crate::head::Hop;
+    pub use crate::job::{RequestInfo, Stats, TlsInfo};
 }
 
 /// Compiles the README's examples.

@@ -14,7 +14,7 @@ use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
 use crate::head::Fields;
-use crate::job::{BodyEnd, Cancel, Command, ExchangeId, ReplyBody};
+use crate::job::{BodyEnd, Cancel, Command, Ending, ExchangeId, ReplyBody, Stats, Tally};
 
 /// Decoded output is made in pieces of this size.
 const DECODED: usize = 32 * 1024;
@@ -24,6 +24,8 @@ pub(crate) struct Body {
     /// Most bodies are not coded, and a response is moved a few times.
     decoding: Option<Box<Decoding>>,
     trailers: Fields,
+    /// What the whole exchange moved, once its end has come through a pipe.
+    tally: Option<Tally>,
     limits: ReadLimits,
     about: Arc<About>,
     id: ExchangeId,
@@ -80,6 +82,7 @@ impl Body {
             source,
             decoding: None,
             trailers: Fields::default(),
+            tally: None,
             limits,
             about,
             id,
@@ -273,8 +276,9 @@ impl Body {
         }
         match item {
             Item::Data(data) => Poll::Ready(Ok(Some(data))),
-            Item::End(Ok(trailers)) => {
+            Item::End(Ok(Ending { trailers, tally })) => {
                 self.trailers = trailers;
+                self.tally = Some(tally);
                 self.source = Source::Ended;
                 Poll::Ready(Ok(None))
             }
@@ -298,9 +302,26 @@ impl Body {
 
     /// The error, with what this body knows of where it comes from.
     pub(crate) fn context(&self, error: Error) -> Error {
+        let about = &self.about;
         error
-            .with_url(&self.about.url)
-            .with_history(&self.about.history)
+            .with_url(&about.url)
+            .with_history(&about.history)
+            .with_request(about.request_info())
+            .with_facts(&about.facts)
+            .with_attempts(about.attempts, about.history.len())
+    }
+
+    /// What the exchange has cost, as far as that is known.
+    pub(crate) fn stats(&self) -> Stats {
+        let stats = self.about.stats();
+        match self.tally {
+            None => stats,
+            Some(tally) => Stats {
+                attempts: stats.attempts,
+                redirects: stats.redirects,
+                ..Stats::of(stats.reused, tally)
+            },
+        }
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {

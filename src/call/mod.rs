@@ -16,8 +16,7 @@ mod settings;
 mod tls;
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,7 +37,8 @@ use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, Hop, ResponseHead};
 use crate::job::{
-    Advance, Exchange, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply, ReplyBody, Upload,
+    Advance, Exchange, ExchangeLimits, Facts, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+    RequestInfo, Stats, Upload,
 };
 use crate::tls::Client;
 use redirect::Decision;
@@ -102,13 +102,32 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct About {
     pub(crate) head: ResponseHead,
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) reused: bool,
+    pub(crate) facts: Facts,
+    /// As it was sent. In a mutex nobody waits for: an exchange is not `Sync`.
+    pub(crate) asked: Mutex<Box<Exchange>>,
     pub(crate) method: Method,
     /// With the fragment, without credentials.
     pub(crate) url: Url,
     pub(crate) history: Arc<[Hop]>,
     pub(crate) attempts: u32,
+}
+
+impl About {
+    /// What was sent, as the program sees it.
+    pub(crate) fn request_info(&self) -> RequestInfo {
+        // Nothing panics while it is held.
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        RequestInfo::new(&self.url, &asked.head)
+    }
+
+    /// As of the moment the head was handed out.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            attempts: self.attempts,
+            redirects: u32::try_from(self.history.len()).unwrap_or(u32::MAX),
+            ..Stats::of(self.facts.reused, self.facts.tally)
+        }
+    }
 }
 
 impl Request {
@@ -191,7 +210,7 @@ impl Call {
             limits,
             fresh: std::mem::take(&mut self.fresh),
             not_before: None,
-            advance: self,
+            advance: Some(self),
         }))
     }
 
@@ -244,16 +263,16 @@ impl Call {
         }
     }
 
-    fn replied(self: Box<Self>, reply: Reply) -> Next {
+    fn replied(self: Box<Self>, asked: Box<Exchange>, reply: Reply) -> Next {
         self.context.cookies().store(&self.request.url, &reply.head);
         match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
-            Decision::Deliver => self.deliver(reply),
-            Decision::Follow(next) => self.follow(*next, &reply),
-            Decision::Refuse(error) => self.refuse(error, &reply),
+            Decision::Deliver => self.deliver(asked, reply),
+            Decision::Follow(next) => self.follow(*next, asked, &reply),
+            Decision::Refuse(error) => self.refuse(error, &asked, &reply),
         }
     }
 
-    fn follow(mut self: Box<Self>, next: Request, reply: &Reply) -> Next {
+    fn follow(mut self: Box<Self>, next: Request, asked: Box<Exchange>, reply: &Reply) -> Next {
         self.history.push(Hop {
             status: reply.head.status(),
             url: self.request.url.clone(),
@@ -273,27 +292,28 @@ impl Call {
                 if let Some(hop) = call.history.pop() {
                     error = error.with_url(&hop.url);
                 }
-                call.refuse(error, reply)
+                call.refuse(error, &asked, reply)
             }
         }
     }
 
     /// The redirect itself is the error's response.
-    fn refuse(self: Box<Self>, error: Error, reply: &Reply) -> Next {
+    fn refuse(self: Box<Self>, error: Error, asked: &Exchange, reply: &Reply) -> Next {
         let response = ErrorResponse {
             status: reply.head.status(),
             reason: reason(&reply.head),
             headers: reply.head.to_map(),
             body: Bytes::new(),
         };
-        self.fail(error.with_response(response).with_peer(reply.peer))
+        let error = error.with_response(response).with_facts(&reply.facts);
+        self.fail_asked(error, asked)
     }
 
-    fn failed(mut self: Box<Self>, failure: Failure) -> Next {
+    fn failed(mut self: Box<Self>, asked: &Exchange, failure: Failure) -> Next {
         if self.may_send_again(failure.progress) && !is_final(&failure.error) {
             return self.again();
         }
-        self.fail(failure.error)
+        self.fail_asked(failure.error, asked)
     }
 
     /// SPEC Y1: what a reused connection swallowed may be sent again where no
@@ -321,11 +341,11 @@ impl Call {
         }
     }
 
-    fn deliver(self: Box<Self>, reply: Reply) -> Next {
+    fn deliver(self: Box<Self>, asked: Box<Exchange>, reply: Reply) -> Next {
         let about = Arc::new(About {
             head: reply.head,
-            peer: reply.peer,
-            reused: reply.reused,
+            facts: reply.facts,
+            asked: Mutex::new(asked),
             method: self.request.method,
             url: self.request.url,
             history: shared(self.history),
@@ -335,8 +355,16 @@ impl Call {
         fill(self.slot, Ok(Answer { about, body }))
     }
 
+    /// What failed had been sent, or was about to be.
+    fn fail_asked(self: Box<Self>, error: Error, asked: &Exchange) -> Next {
+        let info = RequestInfo::new(&self.request.url, &asked.head);
+        self.fail(error.with_request(info))
+    }
+
     fn fail(self: Box<Self>, error: Error) -> Next {
-        let error = error.with_url(&self.request.url);
+        let error = error
+            .with_url(&self.request.url)
+            .with_attempts(self.attempts, self.history.len());
         let history = shared(self.history);
         fill(self.slot, Err(error.with_history(&history)))
     }
@@ -350,10 +378,15 @@ fn fill(slot: SlotSender<Result<Answer, Error>>, result: Result<Answer, Error>) 
 }
 
 impl Advance for Call {
-    fn advance(self: Box<Self>, outcome: Result<Reply, Failure>, _: Instant) -> Next {
+    fn advance(
+        self: Box<Self>,
+        asked: Box<Exchange>,
+        outcome: Result<Reply, Failure>,
+        _: Instant,
+    ) -> Next {
         match outcome {
-            Ok(reply) => self.replied(reply),
-            Err(failure) => self.failed(failure),
+            Ok(reply) => self.replied(asked, reply),
+            Err(failure) => self.failed(&asked, failure),
         }
     }
 }

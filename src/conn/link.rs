@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::outgoing::Outgoing;
 use super::tls::{TlsFault, TlsSession};
+use crate::job::LinkFacts;
 use crate::net::{Readiness, Stream};
 use crate::tls;
 
@@ -46,8 +47,10 @@ pub(crate) struct Link<S> {
     /// What the last large read went into, to be used again once nobody has
     /// any of it: new pages cost about as much as the bytes copied into them.
     spare: Option<BytesMut>,
-    /// Whether the socket took any byte since [`Link::forget_sent`].
-    sent: bool,
+    /// Bytes that the socket took since [`Link::forget_sent`].
+    written: u64,
+    /// Under TLS: what became those, before it was encrypted.
+    encrypted: u64,
     /// The socket reported its end. TLS may still hold records of before.
     ended: bool,
     /// The system has told of the peer's end.
@@ -109,7 +112,8 @@ impl<S: Stream> Link<S> {
             writable: false,
             waits: false,
             spare: None,
-            sent: false,
+            written: 0,
+            encrypted: 0,
             ended: false,
             hung_up: false,
             write_fault: None,
@@ -118,6 +122,15 @@ impl<S: Stream> Link<S> {
 
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// What is to be known of it, once it is open.
+    pub(crate) fn facts(&self) -> LinkFacts {
+        LinkFacts {
+            peer: self.peer,
+            local: self.stream.local_addr(),
+            tls: self.tls.as_ref().and_then(|tls| tls.info()),
+        }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -297,7 +310,7 @@ impl<S: Stream> Link<S> {
                 match written {
                     Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                     Ok(n) => {
-                        self.sent = true;
+                        self.written += n as u64;
                         out.advance(n);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -316,11 +329,12 @@ impl<S: Stream> Link<S> {
                     break;
                 }
                 encrypted += taken;
+                self.encrypted += taken as u64;
                 out.advance(taken);
             }
             let waiting = tls.outgoing().len();
             let flushed = flush(&mut self.stream, tls, &mut self.writable);
-            self.sent |= tls.outgoing().len() < waiting;
+            self.written += waiting.saturating_sub(tls.outgoing().len()) as u64;
             flushed?;
             if out.is_empty() && tls.outgoing().is_empty() {
                 return Ok(true);
@@ -339,11 +353,20 @@ impl<S: Stream> Link<S> {
 
     /// A new exchange begins: nothing of it has been sent.
     pub(crate) fn forget_sent(&mut self) {
-        self.sent = false;
+        self.written = 0;
+        self.encrypted = 0;
     }
 
     pub(crate) fn has_sent(&self) -> bool {
-        self.sent
+        self.written > 0
+    }
+
+    /// How much of what was to be sent is out.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        match self.tls {
+            None => self.written,
+            Some(_) => self.encrypted,
+        }
     }
 
     /// Whether anything encrypted still waits for the socket.

@@ -17,7 +17,7 @@ mod tls;
 #[path = "tls_none.rs"]
 mod tls;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -25,7 +25,7 @@ use bytes::BytesMut;
 pub(crate) use fault::{ConnFault, connect_error};
 
 use crate::head::RequestHead;
-use crate::job::{ExchangeLimits, Progress, Upload};
+use crate::job::{ExchangeLimits, Facts, LinkFacts, Progress, Tally, Upload};
 use crate::net::{Stream, Token};
 use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
@@ -50,6 +50,7 @@ const UPLOAD_PIECE: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
     link: Link<S>,
+    facts: Arc<LinkFacts>,
     machine: Machine,
     input: BytesMut,
     out: Outgoing,
@@ -57,7 +58,7 @@ pub(crate) struct Conn<S> {
     timing: Timing,
     /// Exchanges carried before the current one.
     served: u32,
-    received: bool,
+    received: u64,
     /// The final head has come. An upload it cut short may be stuck for ever.
     answered: bool,
     /// Sending failed. A response may still have arrived before (RFC 9112 §9.5).
@@ -107,6 +108,7 @@ impl<S: Stream> Conn<S> {
     /// A connection over an open link.
     pub(crate) fn new(link: Link<S>, token: Option<Token>) -> Self {
         Self {
+            facts: Arc::new(link.facts()),
             link,
             machine: Machine::new(Limits::default()),
             input: BytesMut::new(),
@@ -114,7 +116,7 @@ impl<S: Stream> Conn<S> {
             upload: Upload::default(),
             timing: Timing::default(),
             served: 0,
-            received: false,
+            received: 0,
             answered: false,
             send_fault: None,
             read_size: FIRST_READ,
@@ -138,17 +140,26 @@ impl<S: Stream> Conn<S> {
         self.link.stream()
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.link.peer()
+    /// What is known of it and of the current exchange.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            link: Arc::clone(&self.facts),
+            reused: self.served > 0,
+            tally: self.tally(),
+        }
+    }
+
+    /// What the current exchange has moved.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            sent: self.link.bytes_sent(),
+            received: self.received,
+            sent_all: self.machine.is_sent_whole(),
+        }
     }
 
     pub(crate) fn link(&mut self) -> &mut Link<S> {
         &mut self.link
-    }
-
-    /// Whether an exchange before the current one was carried.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.served > 0
     }
 
     /// Takes on an exchange; the next pump sends it.
@@ -172,7 +183,7 @@ impl<S: Stream> Conn<S> {
             self.timing.await_continue(now);
         }
         self.link.forget_sent();
-        self.received = false;
+        self.received = 0;
         self.answered = false;
         self.send_fault = None;
         self.read_size = FIRST_READ;
@@ -206,7 +217,7 @@ impl<S: Stream> Conn<S> {
             match self.link.read(&mut self.input, size)? {
                 Read::Bytes(n) => {
                     moved += n;
-                    self.received = true;
+                    self.received += n as u64;
                     self.timing.received(now);
                     if n >= size {
                         self.read_size = (self.read_size * 2).min(self.max_read);
@@ -359,7 +370,7 @@ impl<S: Stream> Conn<S> {
 
     /// How far the exchange came, should it fail now (SPEC Y1).
     pub(crate) fn progress(&self) -> Progress {
-        match (self.served > 0, self.link.has_sent(), self.received) {
+        match (self.served > 0, self.link.has_sent(), self.received > 0) {
             (true, false, _) => Progress::Unsent,
             (true, true, false) => Progress::Unanswered,
             _ => Progress::Begun,

@@ -1,6 +1,7 @@
 //! A connection on a made-up stream.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Method, Version};
@@ -92,19 +93,11 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
         expect_continue: false,
     };
     let limits = ExchangeLimits {
-        total: None,
-        connect: None,
-        sock_connect: None,
-        sock_read: None,
-        expect_continue: std::time::Duration::ZERO,
-        max_line: 8190,
-        max_field: 8190,
-        max_fields: 128,
-        read_until_eof: true,
         pipe: Budget {
             low: 1 << 20,
             high: 2 << 20,
         },
+        ..ExchangeLimits::none()
     };
     let now = Instant::now();
     conn.assign(&head, Upload::default(), &limits, now);

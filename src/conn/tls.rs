@@ -38,8 +38,9 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
     UnbufferedStatus, WriteTraffic,
 };
-use rustls::{InvalidMessage, ProtocolVersion};
+use rustls::{HandshakeKind, InvalidMessage, ProtocolVersion};
 
+use crate::job::TlsInfo;
 use crate::tls::Client;
 
 mod fault;
@@ -69,6 +70,7 @@ const MAX_INBOUND: usize = 128 * 1024;
 /// A TLS client session over its own ciphertext buffers.
 pub(crate) struct TlsSession {
     connection: UnbufferedClientConnection,
+    server_name: Box<str>,
     inbound: Inbound,
     outbound: Window,
     receiving: Receiving,
@@ -114,6 +116,7 @@ impl TlsSession {
             .map_err(TlsFault::Handshake)?;
         let mut session = Self {
             connection,
+            server_name: server_name.into(),
             inbound: Inbound::default(),
             outbound: Window::default(),
             receiving: Receiving::Open { seen: 0 },
@@ -267,6 +270,22 @@ impl TlsSession {
             ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
             _ => None,
         }
+    }
+
+    /// What the handshake has settled; `None` before that.
+    pub(crate) fn info(&self) -> Option<TlsInfo> {
+        let suite = self.connection.negotiated_cipher_suite()?;
+        let suite = suite.suite().as_str().unwrap_or_default();
+        let certificates = self.connection.peer_certificates().unwrap_or_default();
+        Some(TlsInfo {
+            version: self.version()?,
+            // rustls names those of TLS 1.3 in its own way.
+            cipher_suite: suite.replacen("TLS13_", "TLS_", 1),
+            alpn: self.connection.alpn_protocol().map(<[u8]>::to_vec),
+            peer_certificates: certificates.iter().map(|der| der.to_vec()).collect(),
+            server_name: self.server_name.clone(),
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        })
     }
 
     /// Runs rustls over everything in `inbound`. True if `limit` stopped it.

@@ -14,7 +14,7 @@ pub(crate) use outlet::{Outlet, Sip};
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::head::ResponseHead;
-use crate::job::{Advance, Failure, Next, PoolKey, Reply};
+use crate::job::{Exchange, Failure, Next, PoolKey, Reply};
 use crate::net::Stream;
 use crate::pool::{Pool, Pooled, Remains};
 
@@ -41,11 +41,14 @@ impl<S: Stream> Pooled for PooledConn<S> {
 /// Tells the call. Its code is ours, but a panic in it must not take the
 /// thread and everybody's requests along; dropping it answers its caller.
 pub(crate) fn advance(
-    call: Box<dyn Advance>,
+    mut asked: Box<Exchange>,
     outcome: Result<Reply, Failure>,
     now: Instant,
 ) -> Next {
-    catch_unwind(AssertUnwindSafe(|| call.advance(outcome, now))).unwrap_or_else(|_| {
+    let Some(call) = asked.advance.take() else {
+        return Next::Deliver;
+    };
+    catch_unwind(AssertUnwindSafe(|| call.advance(asked, outcome, now))).unwrap_or_else(|_| {
         log::error!("a request's own state machine panicked; that request fails");
         Next::Deliver
     })

@@ -6,7 +6,7 @@ use crate::conn::Sink;
 use crate::error::Error;
 use crate::handoff::pipe::{Credit, PipeWriter};
 use crate::head::Fields;
-use crate::job::BodyEnd;
+use crate::job::{BodyEnd, Ending, Tally};
 use crate::proto::Event;
 
 #[derive(Debug)]
@@ -35,8 +35,10 @@ impl Outlet {
         }
     }
 
-    pub(crate) fn finish(self) {
-        self.writer.finish(Ok(self.trailers));
+    /// `tally` is that of the whole exchange.
+    pub(crate) fn finish(self, tally: Tally) {
+        let trailers = self.trailers;
+        self.writer.finish(Ok(Ending { trailers, tally }));
     }
 
     pub(crate) fn fail(self, error: Error) {

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{Error, ErrorResponse, Inner, Kind, Phase, Timeout};
 use crate::head::Hop;
+use crate::job::{Facts, RequestInfo, Stats};
 
 /// Making errors: the layers below fill in what they know. All of it is cold
 /// and out of line: there are many places where an error is made, and it
@@ -33,6 +34,8 @@ impl Error {
             broken_off: false,
             history: Arc::default(),
             response: None,
+            request: None,
+            stats: None,
             source: None,
         }))
     }
@@ -90,6 +93,34 @@ impl Error {
     pub(crate) fn with_peer(mut self, peer: Option<SocketAddr>) -> Self {
         if self.0.peer.is_none() && peer.is_some() {
             self.edit().peer = peer;
+        }
+        self
+    }
+
+    /// Adds what is known of the connection and of what went over it, unless a
+    /// layer below knew better.
+    #[cold]
+    pub(crate) fn with_facts(mut self, facts: &Facts) -> Self {
+        if self.0.stats.is_none() {
+            self.edit().stats = Some(Stats::of(facts.reused, facts.tally));
+        }
+        self.with_peer(Some(facts.link.peer))
+    }
+
+    /// Adds how often the request was sent, and over how many redirects.
+    #[cold]
+    pub(crate) fn with_attempts(mut self, attempts: u32, redirects: usize) -> Self {
+        let stats = self.edit().stats.get_or_insert_default();
+        stats.attempts = attempts;
+        stats.redirects = u32::try_from(redirects).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Adds what was sent, unless that is known.
+    #[cold]
+    pub(crate) fn with_request(mut self, request: RequestInfo) -> Self {
+        if self.0.request.is_none() {
+            self.edit().request = Some(Arc::new(request));
         }
         self
     }

@@ -21,6 +21,7 @@ use url::Url;
 pub use self::kind::{Kind, Phase, Timeout};
 pub(crate) use self::make::without_credentials;
 use crate::head::Hop;
+use crate::job::{RequestInfo, Stats};
 
 type Source = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -52,6 +53,8 @@ struct Inner {
     broken_off: bool,
     history: Arc<[Hop]>,
     response: Option<Arc<ErrorResponse>>,
+    request: Option<Arc<RequestInfo>>,
+    stats: Option<Stats>,
     source: Option<Source>,
 }
 
@@ -118,6 +121,18 @@ impl Error {
     /// (SPEC R7).
     pub fn history(&self) -> &[Hop] {
         &self.0.history
+    }
+
+    /// What was sent, or would have been next: `None` for a request that was
+    /// refused at the verb (SPEC R8, A1).
+    pub fn request_info(&self) -> Option<&RequestInfo> {
+        self.0.request.as_deref()
+    }
+
+    /// What the request had cost until it failed (SPEC R10); all zero for one
+    /// that was refused at the verb.
+    pub fn stats(&self) -> Stats {
+        self.0.stats.unwrap_or_default()
     }
 
     /// The caller's mistake: a bad URL or a request that may not be sent.

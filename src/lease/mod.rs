@@ -119,7 +119,7 @@ impl Lessee {
                             error,
                             progress: Progress::Unconnected,
                         };
-                        match advance(exchange.advance, Err(failure), now) {
+                        match advance(exchange, Err(failure), now) {
                             Next::Deliver => return None,
                             Next::Again(next) => exchange = next,
                         }
@@ -168,34 +168,31 @@ impl Lessee {
                 }
             }
         };
-        let (peer, reused) = (lease.peer(), lease.is_reused());
-        let reply = |(head, body)| Reply {
-            head,
-            body,
-            peer: Some(peer),
-            reused,
-        };
+        let facts = lease.facts();
         match ended {
             Ended::Complete => {
                 *now = poll::now();
                 if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {
-                    let error = revoked_error(revoked).with_peer(Some(peer));
+                    let error = revoked_error(revoked).with_facts(&facts);
                     let progress = Progress::Begun;
-                    return advance(exchange.advance, Err(Failure { error, progress }), *now);
+                    return advance(exchange, Err(Failure { error, progress }), *now);
                 }
-                let outcome = inbox.into_whole().map(reply).ok_or_else(|| {
-                    // No machine completes a response without a head.
-                    let error = Error::internal("a response ended before it began");
-                    let progress = Progress::Begun;
-                    Failure { error, progress }
-                });
-                advance(exchange.advance, outcome, *now)
+                let outcome = match inbox.into_whole() {
+                    Some((head, body)) => Ok(Reply { head, body, facts }),
+                    None => {
+                        // No machine completes a response without a head.
+                        let error = Error::internal("a response ended before it began");
+                        let progress = Progress::Begun;
+                        Err(Failure { error, progress })
+                    }
+                };
+                advance(exchange, outcome, *now)
             }
             Ended::Begun => {
                 let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
                     return Next::Deliver;
                 };
-                let next = advance(exchange.advance, Ok(reply((head, body))), *now);
+                let next = advance(exchange, Ok(Reply { head, body, facts }), *now);
                 match &next {
                     Next::Deliver if !outlet.is_abandoned() => self.park(id, lease, outlet, *now),
                     // Nobody wants the rest. Another name: this one goes on.
@@ -216,12 +213,12 @@ impl Lessee {
                     (false, true) => Phase::Head,
                     (false, false) => Phase::Send,
                 };
-                let error = failure(fault, revoked, phase).with_peer(Some(peer));
+                let error = failure(fault, revoked, phase).with_facts(&facts);
                 match inbox.into_stream(exchange.limits.pipe) {
-                    None => advance(exchange.advance, Err(Failure { error, progress }), *now),
+                    None => advance(exchange, Err(Failure { error, progress }), *now),
                     Some((head, body, outlet)) => {
                         outlet.fail(error);
-                        advance(exchange.advance, Ok(reply((head, body))), *now)
+                        advance(exchange, Ok(Reply { head, body, facts }), *now)
                     }
                 }
             }
@@ -246,8 +243,9 @@ impl Lessee {
             let done = sip.is_done();
             match pumped {
                 Ok(Pumped::Done) => {
+                    let tally = lease.tally();
                     match self.retire(lease, outlet.keep_alive, poll::now()) {
-                        None => outlet.finish(),
+                        None => outlet.finish(tally),
                         Some(revoked) => outlet.fail(revoked_error(revoked)),
                     }
                     return true;
@@ -264,11 +262,11 @@ impl Lessee {
                 },
             }
         };
-        let peer = lease.peer();
+        let facts = lease.facts();
         lease.hang_up();
         let revoked = lease.discard();
         let error = failure(fault, revoked, Phase::Body);
-        outlet.fail(error.with_peer(Some(peer)));
+        outlet.fail(error.with_facts(&facts));
         true
     }
 

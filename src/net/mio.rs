@@ -233,6 +233,10 @@ impl Stream for MioStream {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
     #[cfg(unix)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         retry(|| super::poll::read(&*self.socket, into))

@@ -56,6 +56,11 @@ pub(crate) trait Stream: Send + 'static {
     /// Ends both directions, whoever reads or writes or waits for it.
     fn shut(socket: &Self::Shared);
 
+    /// This end's address, where the system tells.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
     /// Reads behind what `into` holds, as much as fits its capacity, which must

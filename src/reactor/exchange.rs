@@ -21,7 +21,8 @@ use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{
-    Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Failure, Next, PoolKey, Progress, Reply,
+    Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next, PoolKey, Progress,
+    Reply,
 };
 use crate::net::{Net, Stream, Token};
 use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
@@ -209,25 +210,22 @@ impl<N: Net> Engine<N> {
             return;
         }
         let token = *token;
+        let Some(facts) = self.facts(token) else {
+            return;
+        };
         let Some(Running::Asked {
             exchange, inbox, ..
         }) = self.remove(id)
         else {
             return;
         };
-        let (peer, reused) = self.connection_facts(token);
         let has_more = inbox.is_full();
         let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
             return;
         };
         let keep_alive = outlet.keep_alive;
-        let reply = Reply {
-            head,
-            body,
-            peer,
-            reused,
-        };
-        match advance(exchange.advance, Ok(reply), self.now) {
+        let reply = Reply { head, body, facts };
+        match advance(exchange, Ok(reply), self.now) {
             // Refused by the call, or taken by nobody: its body is unwanted.
             Next::Deliver if outlet.is_abandoned() => self.drain(token, keep_alive),
             Next::Deliver => {
@@ -247,7 +245,9 @@ impl<N: Net> Engine<N> {
     /// The response is complete. The connection goes home first, so that
     /// whoever is woken by the answer finds it there.
     fn complete(&mut self, id: ExchangeId, token: Token) {
-        let (peer, reused) = self.connection_facts(token);
+        let Some(facts) = self.facts(token) else {
+            return;
+        };
         match self.remove(id) {
             Some(Running::Asked {
                 exchange, inbox, ..
@@ -258,19 +258,14 @@ impl<N: Net> Engine<N> {
                     let error = Error::internal("a response ended before it began");
                     return self.fail(id, exchange, error, Progress::Begun);
                 };
-                let reply = Reply {
-                    head,
-                    body,
-                    peer,
-                    reused,
-                };
-                if let Next::Again(next) = advance(exchange.advance, Ok(reply), self.now) {
+                let reply = Reply { head, body, facts };
+                if let Next::Again(next) = advance(exchange, Ok(reply), self.now) {
                     self.start(id, next);
                 }
             }
             Some(Running::Streaming { outlet, .. }) => {
                 self.retire(token, outlet.keep_alive);
-                outlet.finish();
+                outlet.finish(facts.tally);
             }
             _ => self.close_socket(token),
         }
@@ -281,8 +276,7 @@ impl<N: Net> Engine<N> {
         let Some(Socket::Busy { lent, .. }) = self.sockets.get_mut(token) else {
             return;
         };
-        let (peer, progress, sent) = (lent.peer(), lent.progress(), lent.is_sent());
-        let (_, reused) = self.connection_facts(token);
+        let (facts, progress, sent) = (lent.facts(), lent.progress(), lent.is_sent());
         self.close_socket(token);
         match self.remove(id) {
             Some(Running::Asked {
@@ -294,24 +288,19 @@ impl<N: Net> Engine<N> {
                     (false, true) => Phase::Head,
                     (false, false) => Phase::Send,
                 };
-                let error = fault.into_error(phase).with_peer(Some(peer));
+                let error = fault.into_error(phase).with_facts(&facts);
                 let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
                     return self.fail(id, exchange, error, progress);
                 };
                 outlet.fail(error);
-                let reply = Reply {
-                    head,
-                    body,
-                    peer: Some(peer),
-                    reused,
-                };
-                if let Next::Again(next) = advance(exchange.advance, Ok(reply), self.now) {
+                let reply = Reply { head, body, facts };
+                if let Next::Again(next) = advance(exchange, Ok(reply), self.now) {
                     self.start(id, next);
                 }
             }
             Some(Running::Streaming { outlet, .. }) => {
                 let error = fault.into_error(Phase::Body);
-                outlet.fail(error.with_peer(Some(peer)));
+                outlet.fail(error.with_facts(&facts));
             }
             _ => {}
         }
@@ -327,7 +316,7 @@ impl<N: Net> Engine<N> {
     ) {
         self.remove(id);
         let failure = Failure { error, progress };
-        if let Next::Again(next) = advance(exchange.advance, Err(failure), self.now) {
+        if let Next::Again(next) = advance(exchange, Err(failure), self.now) {
             self.start(id, next);
         }
     }
@@ -514,10 +503,10 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn connection_facts(&mut self, token: Token) -> (Option<std::net::SocketAddr>, bool) {
+    fn facts(&mut self, token: Token) -> Option<Facts> {
         match self.sockets.get_mut(token) {
-            Some(Socket::Busy { lent, .. }) => (Some(lent.peer()), lent.is_reused()),
-            _ => (None, false),
+            Some(Socket::Busy { lent, .. }) => Some(lent.facts()),
+            _ => None,
         }
     }
 }

@@ -19,8 +19,10 @@ use crate::call::{About, ReadLimits, Reading};
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
-use crate::head::ResponseHead;
-use crate::job::{BodyEnd, PoolKey, ReplyBody};
+use crate::head::{BodyLength, Fields, RequestHead, ResponseHead};
+use crate::job::{
+    BodyEnd, Exchange, ExchangeLimits, Facts, LinkFacts, PoolKey, ReplyBody, Tally, Upload,
+};
 use crate::pool::{LeaseId, Lending};
 
 /// Far beyond what any of this takes.
@@ -107,6 +109,37 @@ fn requests_of_a_child_are_refused() {
     }
 }
 
+fn facts() -> Facts {
+    Facts {
+        link: Arc::new(LinkFacts {
+            peer: "10.0.0.1:80".parse().expect("an address"),
+            local: None,
+            tls: None,
+        }),
+        reused: false,
+        tally: Tally::default(),
+    }
+}
+
+fn asked() -> Box<Exchange> {
+    Box::new(Exchange {
+        key: PoolKey::new("10.0.0.1", 80, None),
+        head: RequestHead {
+            method: Method::GET,
+            target: Bytes::from_static(b"/"),
+            version: Version::HTTP_11,
+            fields: Fields::default(),
+            body: BodyLength::Empty,
+            expect_continue: false,
+        },
+        upload: Upload::default(),
+        limits: ExchangeLimits::none(),
+        fresh: false,
+        not_before: None,
+        advance: None,
+    })
+}
+
 fn about() -> About {
     About {
         head: ResponseHead::new(
@@ -116,8 +149,8 @@ fn about() -> About {
             (0, 0),
             Box::new([]),
         ),
-        peer: None,
-        reused: false,
+        facts: facts(),
+        asked: Mutex::new(asked()),
         method: Method::GET,
         url: "http://10.0.0.1/".parse().expect("a URL"),
         history: Arc::from([]),

@@ -1,5 +1,6 @@
 //! What came back.
 
+mod info;
 mod read;
 
 use std::borrow::Cow;
@@ -135,12 +136,12 @@ impl Response {
     /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
     /// request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.about.peer
+        Some(self.about.facts.link.peer)
     }
 
     /// Whether the connection had served an earlier request.
     pub fn is_reused(&self) -> bool {
-        self.about.reused
+        self.about.facts.reused
     }
 
     /// How often a request was sent: once a hop, and once more for each stale

@@ -242,6 +242,11 @@ impl Machine {
         matches!(self.sending, Sending::Done | Sending::Stopped)
     }
 
+    /// Whether all of the request has been framed.
+    pub(crate) fn is_sent_whole(&self) -> bool {
+        matches!(self.sending, Sending::Done)
+    }
+
     /// Reads on. `None` means that the machine needs more bytes, or that the
     /// reply is complete; bytes behind a complete reply stay in `input`.
     pub(crate) fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Fault> {

@@ -143,18 +143,13 @@ impl Caller {
 
     /// Hands out the head.
     pub(super) fn deliver(&mut self) {
-        let (peer, reused) = (self.lease.peer(), self.lease.is_reused());
+        let facts = self.lease.facts();
         let Part::Asked(exchange, inbox) = std::mem::replace(&mut self.part, Part::Between) else {
             panic!("it is handed out");
         };
         let (head, body, outlet) = inbox.into_stream(exchange.limits.pipe).expect("a head");
-        let reply = Reply {
-            head,
-            body,
-            peer: Some(peer),
-            reused,
-        };
-        let next = delivery::advance(exchange.advance, Ok(reply), self.now);
+        let reply = Reply { head, body, facts };
+        let next = delivery::advance(exchange, Ok(reply), self.now);
         assert!(matches!(next, Next::Deliver));
         self.part = Part::Streaming(outlet);
     }
@@ -185,10 +180,11 @@ impl Caller {
     pub(super) fn put(mut self, sim: &Sim, life: std::time::Duration) {
         assert!(self.lease.rest(), "it cannot be used again");
         let now = sim.world.now();
+        let tally = self.lease.tally();
         let tell = self.lease.put(now + life, now);
         sim.tell(None, tell);
         if let Part::Streaming(outlet) = self.part {
-            outlet.finish();
+            outlet.finish(tally);
         }
     }
 
@@ -220,7 +216,7 @@ impl Caller {
 
     /// The connection goes home, or is closed, before the answer is given.
     fn complete(mut self, sim: &Sim) {
-        let (peer, reused) = (self.lease.peer(), self.lease.is_reused());
+        let facts = self.lease.facts();
         let revoked = if self.lease.rest() {
             let now = sim.world.now();
             let tell = self.lease.put(now + secs(15), now);
@@ -234,20 +230,15 @@ impl Caller {
         match (self.part, revoked) {
             (Part::Asked(exchange, _), Some(_)) => {
                 let error = Error::cancelled();
-                delivery::advance(exchange.advance, Err(Failure { error, progress }), self.now);
+                delivery::advance(exchange, Err(Failure { error, progress }), self.now);
             }
             (Part::Asked(exchange, inbox), None) => {
                 let (head, body) = inbox.into_whole().expect("a head");
-                let reply = Reply {
-                    head,
-                    body,
-                    peer: Some(peer),
-                    reused,
-                };
-                delivery::advance(exchange.advance, Ok(reply), self.now);
+                let reply = Reply { head, body, facts };
+                delivery::advance(exchange, Ok(reply), self.now);
             }
             (Part::Streaming(outlet), Some(_)) => outlet.fail(Error::cancelled()),
-            (Part::Streaming(outlet), None) => outlet.finish(),
+            (Part::Streaming(outlet), None) => outlet.finish(facts.tally),
             (Part::Between, _) => {}
         }
     }
@@ -264,7 +255,7 @@ impl Caller {
         };
         match self.part {
             Part::Asked(exchange, _) => {
-                delivery::advance(exchange.advance, Err(Failure { error, progress }), self.now);
+                delivery::advance(exchange, Err(Failure { error, progress }), self.now);
             }
             Part::Streaming(outlet) => outlet.fail(error),
             Part::Between => {}

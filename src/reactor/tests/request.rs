@@ -9,14 +9,13 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Version};
 
-use super::sim::secs;
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::pipe::{Budget, Item, PipeReader};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::job::{
-    Advance, BodyEnd, Command, Exchange, ExchangeId, ExchangeLimits, Failure, Next, PoolKey, Reply,
-    ReplyBody,
+    Advance, BodyEnd, Command, Ending, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next,
+    PoolKey, Reply, ReplyBody,
 };
 use crate::net::sim::World;
 use crate::sync::{Arc, Mutex, lock};
@@ -59,21 +58,7 @@ pub(super) fn get(host: &str) -> Ask {
         chunked: false,
         expect: false,
         total: None,
-        limits: ExchangeLimits {
-            total: None,
-            connect: None,
-            sock_connect: None,
-            sock_read: None,
-            expect_continue: secs(1),
-            max_line: 8190,
-            max_field: 8190,
-            max_fields: 128,
-            read_until_eof: true,
-            pipe: Budget {
-                low: 256 * 1024,
-                high: 512 * 1024,
-            },
-        },
+        limits: ExchangeLimits::none(),
         script: VecDeque::new(),
         fresh: false,
         #[cfg(feature = "tls")]
@@ -212,7 +197,7 @@ impl Ask {
             limits: self.limits,
             fresh: self.fresh,
             not_before: None,
-            advance: Box::new(recorder),
+            advance: Some(Box::new(recorder)),
         })
     }
 }
@@ -231,8 +216,7 @@ struct Record {
     /// How many hops had an outcome.
     hops: usize,
     status: Option<u16>,
-    reused: bool,
-    peer: Option<SocketAddr>,
+    facts: Option<Facts>,
     failure: Option<Failure>,
     reader: Option<PipeReader<BodyEnd>>,
     body: Vec<u8>,
@@ -251,11 +235,17 @@ impl Probe {
     }
 
     pub(super) fn reused(&self) -> bool {
-        lock(&self.record).reused
+        lock(&self.record)
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.reused)
     }
 
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        lock(&self.record).peer
+        lock(&self.record)
+            .facts
+            .as_ref()
+            .map(|facts| facts.link.peer)
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -327,7 +317,8 @@ impl Probe {
     pub(super) fn end(&self) -> Option<Result<(), Error>> {
         self.read();
         let record = lock(&self.record);
-        record.end.clone().map(|end| end.map(|_| ()))
+        let end = record.end.as_ref()?;
+        Some(end.as_ref().map(|_| ()).map_err(Error::clone))
     }
 
     /// The error the body ended with.
@@ -365,7 +356,12 @@ struct Recorder {
 }
 
 impl Advance for Recorder {
-    fn advance(mut self: Box<Self>, outcome: Result<Reply, Failure>, now: Instant) -> Next {
+    fn advance(
+        mut self: Box<Self>,
+        _: Box<Exchange>,
+        outcome: Result<Reply, Failure>,
+        now: Instant,
+    ) -> Next {
         let mut record = lock(&self.record);
         record.hops += 1;
         match self.script.pop_front() {
@@ -389,12 +385,12 @@ impl Advance for Recorder {
         match outcome {
             Ok(reply) => {
                 record.status = Some(reply.head.status().as_u16());
-                record.reused = reply.reused;
-                record.peer = reply.peer;
+                let tally = reply.facts.tally;
+                record.facts = Some(reply.facts);
                 match reply.body {
                     ReplyBody::Whole(body, trailers) => {
                         record.body = body.to_vec();
-                        record.end = Some(Ok(trailers));
+                        record.end = Some(Ok(Ending { trailers, tally }));
                     }
                     ReplyBody::Stream(reader) => record.reader = Some(reader),
                 }

@@ -1,0 +1,43 @@
+//! What a response knows of its connection, and of the request it answers.
+
+use std::net::SocketAddr;
+
+use super::{BodyPlace, Response, lock};
+use crate::job::{RequestInfo, Stats, TlsInfo};
+
+impl Response {
+    /// The request as it was sent in the last hop, automatic headers included
+    /// (SPEC R8, A1). Built on each call.
+    pub fn request_info(&self) -> RequestInfo {
+        self.about.request_info()
+    }
+
+    /// This end's address of the connection, where the system tells (SPEC R9).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.about.facts.link.local
+    }
+
+    /// What the TLS handshake of the connection settled; `None` for plain http
+    /// (SPEC R9).
+    pub fn tls_info(&self) -> Option<&TlsInfo> {
+        self.about.facts.link.tls.as_ref()
+    }
+
+    /// What the request has cost so far (SPEC R10). The bytes are final once
+    /// the body was read to its end.
+    ///
+    /// ```no_run
+    /// let mut response = miohttp::Session::new().get("http://example.com/").send()?;
+    /// while response.chunk()?.is_some() {}
+    /// println!("{} bytes received", response.stats().bytes_received);
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        match &self.body {
+            BodyPlace::Here(body) => body.stats(),
+            BodyPlace::Lent(home) => lock(home)
+                .as_ref()
+                .map_or_else(|| self.about.stats(), |body| body.stats()),
+        }
+    }
+}
