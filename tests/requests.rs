@@ -4,7 +4,7 @@ mod support;
 
 use miohttp::{Auth, HeaderMap, HeaderName, HeaderValue, Kind, Method, Phase, Session, Url};
 use miohttp::{RequestBuilder, Version};
-use support::{Peer, Request, head, ok};
+use support::{Peer, Request, head, ok, response};
 
 /// Sends one request to a peer that answers anything, and gives what arrived.
 fn arrived(session: &Session, build: impl FnOnce(&Session, String) -> RequestBuilder) -> Request {
@@ -100,6 +100,48 @@ fn queries_are_appended_and_encoded_and_fragments_stay_here() {
     }
 }
 
+#[test]
+fn a_raw_query_goes_out_as_it_is() {
+    // SPEC Q3, H9
+    let peer = Peer::serve(|request| match request.target.as_str() {
+        "/moved?'" => response("302 Found", &[("Location", "/new")], ""),
+        _ => ok(""),
+    });
+    let session = Session::new();
+    for (url, raw, want) in [
+        ("/p", "a='b'|c\"d<e>`{}[]^", "/p?a='b'|c\"d<e>`{}[]^"),
+        ("/p?own=%27", "a='", "/p?own=%27&a='"),
+        ("/p?", "a=%zz%41", "/p?a=%zz%41"),
+        ("/p#frag", "a", "/p?a"),
+        ("/p", "a b\t\u{7f}#c", "/p?a%20b%09%7F%23c"),
+        ("/p", "a=ü", "/p?a=%C3%BC"),
+        ("/p?x", "", "/p?x"),
+        ("/moved", "'", "/new"),
+    ] {
+        let request = session.get(peer.url(url)).raw_query(raw);
+        let response = request.send().expect("the query is sent");
+        let sent = peer.requests().pop().expect("it arrived").target;
+        assert_eq!(sent, want);
+        // What is shown is a URL like any other.
+        let shown = response.url();
+        assert_eq!(Url::parse(shown.as_str()).as_ref(), Ok(shown));
+    }
+    let request = session.get(peer.url("/p?z")).query_pair("a b", "'");
+    let request = request
+        .raw_query("r='")
+        .query_pair("c", "'")
+        .raw_query("s='");
+    let response = request.send().expect("the query is sent");
+    assert_eq!(
+        peer.requests().pop().expect("it arrived").target,
+        "/p?z&a+b=%27&r='&c=%27&s='"
+    );
+    assert_eq!(response.url().query(), Some("z&a+b=%27&r=%27&c=%27&s=%27"));
+    for refuse in ["a\rb", "a\nb", "\0"] {
+        refused(|url| session.get(url).raw_query(refuse));
+    }
+}
+
 #[cfg(feature = "json")]
 #[test]
 fn a_query_is_anything_that_serializes_to_pairs() {
@@ -115,7 +157,16 @@ fn a_query_is_anything_that_serializes_to_pairs() {
     request.send().expect("no query is sent");
     assert_eq!(peer.request_lines(), ["GET /?z=0&a=1&n=2&a=x+y", "GET /"]);
 
-    refused(|url| session.get(url).query(&[("nested", vec![1, 2])]));
+    let request = session.get(peer.url("/"));
+    let request = request.query(&[("list", vec![1, 2])]);
+    request.send().expect("lists expand");
+    assert_eq!(
+        peer.request_lines().pop().as_deref(),
+        Some("GET /?list=1&list=2")
+    );
+
+    refused(|url| session.get(url).query(&[("nested", [[1, 2]])]));
+    refused(|url| session.get(url).query("a=b"));
 }
 
 #[test]
@@ -379,7 +430,7 @@ fn the_first_mistake_is_reported_with_the_url_and_at_every_verb() {
 fn the_jars_cookies_join_an_explicit_cookie_header() {
     // SPEC H8, S9
     let peer = Peer::serve(|request| match request.target.as_str() {
-        "/set" => support::response("200 OK", &[("Set-Cookie", "a=jar; Path=/")], ""),
+        "/set" => response("200 OK", &[("Set-Cookie", "a=jar; Path=/")], ""),
         _ => ok(""),
     });
     let send = |session: &Session, path, cookie: Option<&str>| {

@@ -4,6 +4,8 @@ pub(crate) mod body;
 mod bytes;
 pub(crate) mod completed;
 pub(crate) mod connector;
+#[cfg(feature = "json")]
+pub(crate) mod pairs;
 pub(crate) mod pending;
 pub(crate) mod reader;
 pub(crate) mod request;

@@ -5,12 +5,20 @@
 pub(crate) struct Extra {
     /// Q10: the body goes out in chunks, whatever is known of its length.
     pub(crate) chunked: bool,
+    /// Q3: path and query as they are sent, where the URL spells them
+    /// otherwise. Nothing but printable ASCII without `#`.
+    pub(crate) target: Option<String>,
     /// Q17: the name that is asked for in the TLS handshake and that the
     /// certificate has to be for, if it is not the URL's host.
     pub(crate) server_name: Option<Box<str>>,
 }
 
 impl Extra {
+    /// D9: forgets what stood for the URL of the request before.
+    pub(super) fn for_another_url(&mut self) {
+        self.target = None;
+    }
+
     /// D3: forgets what is about the body, which is not sent again.
     pub(super) fn without_body(&mut self) {
         self.chunked = false;
@@ -19,5 +27,16 @@ impl Extra {
     /// D7: forgets what was meant for the origin that is left.
     pub(super) fn for_another_origin(&mut self) {
         self.server_name = None;
+    }
+}
+
+/// Appends to a target what no request line can hold in percent-encoding, and
+/// all else as it is (RFC 9112 §3.2).
+pub(crate) fn escape_target(text: &str, target: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'#' | ..=b' ' | 0x7f.. => target.push_str(&format!("%{byte:02X}")),
+            _ => target.push(char::from(byte)),
+        }
     }
 }

@@ -82,9 +82,7 @@ pub(super) fn build(
     let expect_continue = has_body && expects(own, settings, &mut fields);
     Ok(RequestHead {
         method: request.method.clone(),
-        target: Bytes::copy_from_slice(
-            request.url[Position::BeforePath..Position::AfterQuery].as_bytes(),
-        ),
+        target: Bytes::copy_from_slice(request.target().as_bytes()),
         version: settings.version,
         fields,
         body,

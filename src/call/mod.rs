@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 pub(crate) use self::context::Context;
 pub(crate) use self::cookies::Cookies;
-pub(crate) use self::extra::Extra;
+pub(crate) use self::extra::{Extra, escape_target};
 pub use self::policy::RedirectPolicy;
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
@@ -131,6 +131,15 @@ impl About {
 }
 
 impl Request {
+    /// The target as it is sent, in origin form (SPEC H10): path and query.
+    pub(crate) fn target(&self) -> &str {
+        let other = self
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.target.as_deref());
+        other.unwrap_or_else(|| &self.url[Position::BeforePath..Position::AfterQuery])
+    }
+
     /// Moves credentials from the URL to where credentials are kept (SPEC A0).
     ///
     /// # Errors

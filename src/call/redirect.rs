@@ -118,6 +118,9 @@ fn next(request: &Request, status: StatusCode, url: Url) -> Request {
             extra.for_another_origin();
         }
     }
+    if let Some(extra) = &mut next.extra {
+        extra.for_another_url();
+    }
     next.url = url;
     if let Some(auth) = Auth::from_url(&next.url) {
         // A0: userinfo in Location replaces what was there.

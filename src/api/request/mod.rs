@@ -2,6 +2,7 @@
 
 mod body;
 mod options;
+mod query;
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,41 +102,6 @@ impl RequestBuilder {
     pub fn headers(mut self, headers: &HeaderMap) -> Self {
         for (name, value) in headers {
             self.fields.append(name.clone(), value.clone());
-        }
-        self
-    }
-
-    /// Adds `name=value`, encoded, behind the URL's own query (SPEC Q3).
-    pub fn query_pair(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        if let Ok(url) = &mut self.url {
-            url.query_pairs_mut()
-                .append_pair(name.as_ref(), value.as_ref());
-        }
-        self
-    }
-
-    /// Adds pairs, a map or a struct, encoded, behind the URL's own query
-    /// (SPEC Q3).
-    ///
-    /// ```
-    /// let session = miohttp::Session::new();
-    /// let request = session.get("http://example.com/").query(&[("page", "2"), ("sort", "name")]);
-    /// # drop(request);
-    /// ```
-    #[cfg(feature = "json")]
-    pub fn query(mut self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
-        if let Ok(url) = &mut self.url {
-            let mut query = url.query_pairs_mut();
-            let serialized = pairs.serialize(serde_urlencoded::Serializer::new(&mut query));
-            if let Err(error) = serialized {
-                drop(query);
-                let mistake = Error::invalid_request("the query cannot be encoded");
-                return self.mistaken(mistake.with_source(error));
-            }
-            drop(query);
-            if url.query() == Some("") {
-                url.set_query(None);
-            }
         }
         self
     }
