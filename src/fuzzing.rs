@@ -153,13 +153,17 @@ pub fn coding(data: &[u8]) {
     let Some((&[name, cut], coded)) = data.split_first_chunk() else {
         return;
     };
-    const NAMES: [&[u8]; 6] = [
+    const NAMES: [&[u8]; 9] = [
         b"gzip",
         b"deflate",
         b"gzip, gzip",
         b"deflate, gzip",
         b"x-gzip",
         b"identity, deflate, gzip, deflate",
+        b"zstd",
+        b"gzip, zstd",
+        // Last, and alone: see below.
+        b"br",
     ];
     let name = NAMES[usize::from(name) % NAMES.len()];
     let whole = decoded(name, coded, usize::MAX);
@@ -167,8 +171,11 @@ pub fn coding(data: &[u8]) {
     let by_ratio = |end: &Option<CodingFault>| matches!(end, Some(CodingFault::Ratio { .. }));
     // How much was received when a limit was passed depends on the pieces.
     if !by_ratio(&whole.1) && !by_ratio(&split.1) {
-        assert_eq!(whole.0, split.0);
         assert_eq!(whole.1.is_some(), split.1.is_some());
+        // How much br gives of the last bytes before damage depends on them, too.
+        if name != b"br" || whole.1.is_none() {
+            assert_eq!(whole.0, split.0);
+        }
     }
 }
 

@@ -76,6 +76,7 @@
 //! | connections in use | 100 | [`ConnectorBuilder::limit`] |
 //! | redirects | 10 | [`RedirectPolicy`] |
 //! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | [`SessionBuilder::max_buffered`] |
+//! | a body, decoded, however it is read | none | [`SessionBuilder::max_body_size`] |
 //! | expansion of a compressed body | 1000 times, past the first MiB | [`SessionBuilder::max_decode_ratio`] |
 //! | a response head | 128 fields of 8190 bytes | [`SessionBuilder::max_header_count`] |
 //!
@@ -84,9 +85,11 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `tls` | yes | https by rustls, with the ring provider and Mozilla's roots |
-//! | `gzip` | yes | decoding of gzip and deflate |
+//! | `gzip` | yes | gzip and deflate: decoding, and [`RequestBuilder::compress`] |
 //! | `json` | yes | JSON bodies both ways, and any `Serialize` as a query |
 //! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
+//! | `brotli` | no | the same for br |
+//! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
 //! | `async` | no | requests and [`Pending`] operations as futures |
 //!
 //! References such as "SPEC R20" in these pages name rows of the project's
@@ -169,6 +172,7 @@ mod exports {
     pub use crate::api::url::IntoUrl;
     pub use crate::auth::{Auth, BasicAuth};
     pub use crate::call::{RedirectPolicy, Timeouts};
+    pub use crate::coding::encode::Encoding;
     #[cfg(feature = "cookies")]
     pub use crate::cookie::{Cookie, CookieJar, CookieJarBuilder, InvalidCookie, SameSite};
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};

@@ -77,11 +77,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mio", &["net::mio"]),
     ("socket2", &["net::mio"]),
     ("httparse", &["proto::h1::parse"]),
+    ("brotli", &["coding"]),
     ("flate2", &["coding"]),
     ("rustls", &["tls", "conn::tls", "api::tls"]),
     ("webpki_roots", &["tls"]),
     ("psl", &["cookie"]),
     ("rustix", &["net::poll"]),
+    ("zstd_safe", &["coding"]),
     ("libc", &["net::poll"]),
 ];
 

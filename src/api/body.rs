@@ -27,6 +27,8 @@ pub(crate) struct Body {
     /// What the whole exchange moved, once its end has come through a pipe.
     tally: Option<Tally>,
     limits: ReadLimits,
+    /// Decoded bytes that were handed out.
+    given: u64,
     about: Arc<About>,
     id: ExchangeId,
     /// The way to whoever brings the rest; none where nothing is to come.
@@ -84,6 +86,7 @@ impl Body {
             trailers: Fields::default(),
             tally: None,
             limits,
+            given: 0,
             about,
             id,
             connector,
@@ -155,7 +158,13 @@ impl Body {
     /// All of it, where it is there and needs nothing but to be handed out: the
     /// everyday case of a small answer, without the machinery of the others.
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
-        let fits = |bytes: &Bytes| bytes.len() <= self.limits.max_buffered;
+        let ReadLimits {
+            max_buffered,
+            max_body_size,
+            ..
+        } = self.limits;
+        let fits =
+            |bytes: &Bytes| bytes.len() <= max_buffered && bytes.len() as u64 <= max_body_size;
         match &mut self.source {
             Source::Whole(bytes, trailers) if self.decoding.is_none() && fits(bytes) => {
                 self.trailers = std::mem::take(trailers);
@@ -167,11 +176,57 @@ impl Body {
         }
     }
 
-    /// The next piece, as it comes; `None` at the end.
+    /// The next piece, as it comes; `None` at the end. What is past the largest
+    /// size is not handed out (SPEC R40).
     pub(crate) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Error>> {
+        let most = self.limits.max_body_size;
+        if most == u64::MAX {
+            return self.poll_piece(cx);
+        }
+        if self.announced().is_some_and(|length| length > most) {
+            self.fail(self.too_large());
+        }
+        let mut piece = match self.poll_piece(cx) {
+            Poll::Ready(Ok(Some(piece))) => piece,
+            other => return other,
+        };
+        let room = most - self.given;
+        if piece.len() as u64 > room {
+            let error = self.too_large();
+            self.fail(error.clone());
+            if room == 0 {
+                return Poll::Ready(Err(error));
+            }
+            // No more than a piece has bytes, which fit a usize.
+            piece.truncate(room as usize);
+        }
+        self.given += piece.len() as u64;
+        Poll::Ready(Ok(Some(piece)))
+    }
+
+    /// The length of a body that is still to come and is not coded.
+    fn announced(&self) -> Option<u64> {
+        let head = &self.about.head;
+        match (&self.source, &self.decoding) {
+            // SPEC R38: a length beside chunks does not count.
+            (Source::Stream(_), None) if head.first("transfer-encoding").is_none() => {
+                let length = std::str::from_utf8(head.first("content-length")?).ok()?;
+                length.parse().ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        let limit = self.limits.max_body_size;
+        let message = format!("the body is larger than the {limit} bytes allowed");
+        self.context(Error::new(Kind::Limit, message).with_phase(Phase::Body))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             if let Some(result) = self.decoded() {
                 return Poll::Ready(result);

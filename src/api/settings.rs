@@ -123,9 +123,20 @@ macro_rules! setters {
             /// [`text`](crate::Response::text) and `json` keep in memory,
             /// decoded (SPEC R40). More is an error of kind
             /// [`Limit`](crate::Kind::Limit). Default 256 MiB; `usize::MAX` is
-            /// no limit. What is streamed has none.
+            /// no limit. What is streamed has none of this kind, but see
+            /// [`max_body_size`](Self::max_body_size).
             pub fn max_buffered(mut self, bytes: usize) -> Self {
                 self.set().reading.limits.max_buffered = bytes;
+                self
+            }
+
+            /// The largest body, decoded, however it is read: streamed, copied
+            /// or kept (SPEC R40). More is an error of kind
+            /// [`Limit`](crate::Kind::Limit), behind the bytes that were
+            /// allowed; where an uncoded body says at once that it is longer,
+            /// nothing of it is read. Default `u64::MAX`, which is no limit.
+            pub fn max_body_size(mut self, bytes: u64) -> Self {
+                self.set().reading.limits.max_body_size = bytes;
                 self
             }
 

@@ -30,7 +30,7 @@ pub use self::policy::RedirectPolicy;
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
 pub use self::settings::Timeouts;
-pub(crate) use self::settings::{ReadLimits, Reading, Settings, is_error_status};
+pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
 pub(crate) use self::tls::TlsSource;
 pub(crate) use crate::auth::Auth;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};

@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{StatusCode, Version};
 
-use super::RedirectPolicy;
+use super::{RedirectPolicy, Request};
+use crate::coding::encode::Encoding;
+use crate::error::Error;
 use crate::handoff::pipe::Budget;
 use crate::head::Fields;
 
@@ -120,6 +122,8 @@ pub(crate) struct ReadLimits {
     pub(crate) max_decode_ratio: u64,
     /// Bytes that are kept in memory for a body that is read whole.
     pub(crate) max_buffered: usize,
+    /// Decoded bytes of any body; `u64::MAX` is no limit.
+    pub(crate) max_body_size: u64,
 }
 
 impl Default for Reading {
@@ -130,6 +134,7 @@ impl Default for Reading {
             limits: ReadLimits {
                 max_decode_ratio: 1000,
                 max_buffered: 256 * 1024 * 1024,
+                max_body_size: u64::MAX,
             },
         }
     }
@@ -138,6 +143,14 @@ impl Default for Reading {
 /// SPEC R10, R22.
 pub(crate) fn is_error_status(status: StatusCode) -> bool {
     status.as_u16() >= 400
+}
+
+/// What a request's body is compressed with. The function is here because
+/// whoever never compresses is not to carry the encoders along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compress {
+    pub(crate) encoding: Encoding,
+    pub(crate) apply: fn(Encoding, &mut Request, Version) -> Result<(), Error>,
 }
 
 /// Everything a call needs to know of how it is to be made. The setters stand
@@ -151,6 +164,8 @@ pub(crate) struct Settings {
     pub(crate) retry_stale: bool,
     pub(crate) version: Version,
     pub(crate) reading: Reading,
+    /// Q9.
+    pub(crate) compress: Option<Compress>,
     /// S5.
     pub(crate) skip_auto_headers: Vec<HeaderName>,
     /// S20.
@@ -179,6 +194,7 @@ impl Default for Settings {
             retry_stale: true,
             version: Version::HTTP_11,
             reading: Reading::default(),
+            compress: None,
             skip_auto_headers: Vec::new(),
             read_buffer: 256 * 1024,
             max_line: 8190,

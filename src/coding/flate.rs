@@ -1,4 +1,5 @@
-//! gzip (RFC 1952) and deflate (RFC 1950, or bare RFC 1951), by zlib-rs.
+//! gzip (RFC 1952) and deflate (RFC 1950, or bare RFC 1951), by zlib-rs, in
+//! both directions; most of it is the way in.
 //!
 //! ```text
 //!              first bytes                end of stream
@@ -19,12 +20,13 @@
 //! gzip(1) does: the data before it has been checked by its own checksum and
 //! length. So is what follows a deflate stream.
 
-use flate2::{Decompress, DecompressError, FlushDecompress, Status};
+use std::io::{self, Write};
+
+use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::{Compression, Decompress, DecompressError, FlushDecompress, Status};
 
 use super::Step;
-
-/// The codings that this module offers in `Accept-Encoding`.
-pub(super) const ACCEPT: &str = "gzip, deflate";
+use super::encode::Encode;
 
 /// The first two bytes of every gzip member.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -243,4 +245,36 @@ fn describe(error: &DecompressError) -> String {
         return "it needs a preset dictionary".to_owned();
     }
     error.message().unwrap_or("invalid data").to_owned()
+}
+
+/// Encodes one body as deflate.
+pub(super) fn zlib_encoder() -> ZlibEncoder<Vec<u8>> {
+    ZlibEncoder::new(Vec::new(), Compression::default())
+}
+
+/// Encodes one body as gzip.
+pub(super) fn gzip_encoder() -> GzEncoder<Vec<u8>> {
+    GzEncoder::new(Vec::new(), Compression::default())
+}
+
+impl Encode for ZlibEncoder<Vec<u8>> {
+    fn encode(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
+        self.write_all(input)?;
+        Ok(std::mem::take(self.get_mut()))
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Vec<u8>> {
+        Self::finish(*self)
+    }
+}
+
+impl Encode for GzEncoder<Vec<u8>> {
+    fn encode(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
+        self.write_all(input)?;
+        Ok(std::mem::take(self.get_mut()))
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Vec<u8>> {
+        Self::finish(*self)
+    }
 }

@@ -19,8 +19,15 @@
 //! - A fault comes after the data before it: what the earlier bytes meant is
 //!   delivered first, then each further call gives the fault.
 
+#[cfg(not(all(feature = "gzip", feature = "brotli", feature = "zstd")))]
+mod absent;
+#[cfg(feature = "brotli")]
+mod brotli;
+pub(crate) mod encode;
 #[cfg(feature = "gzip")]
 mod flate;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +37,18 @@ use std::fmt;
 
 use bytes::{Buf, Bytes};
 
+#[cfg(not(feature = "brotli"))]
+use self::absent::Absent as Brotli;
+#[cfg(not(feature = "gzip"))]
+use self::absent::Absent as Flate;
+#[cfg(not(feature = "zstd"))]
+use self::absent::Absent as Zstd;
+#[cfg(feature = "brotli")]
+use self::brotli::Brotli;
+#[cfg(feature = "gzip")]
 use self::flate::Flate;
+#[cfg(feature = "zstd")]
+use self::zstd::Zstd;
 
 /// More codings on one body than anybody has a use for.
 const MAX_CODINGS: usize = 8;
@@ -115,9 +133,20 @@ impl Decoder {
         }))
     }
 
-    /// The `Accept-Encoding` for the codings compiled in; empty if none is.
+    /// The `Accept-Encoding` for the codings compiled in; empty if none is
+    /// (SPEC H3).
     pub(crate) fn accept_encoding() -> &'static str {
-        flate::ACCEPT
+        let gzip = cfg!(feature = "gzip");
+        match (gzip, cfg!(feature = "brotli"), cfg!(feature = "zstd")) {
+            (false, false, false) => "",
+            (false, false, true) => "zstd",
+            (false, true, false) => "br",
+            (false, true, true) => "br, zstd",
+            (true, false, false) => "gzip, deflate",
+            (true, false, true) => "gzip, deflate, zstd",
+            (true, true, false) => "gzip, deflate, br",
+            (true, true, true) => "gzip, deflate, br, zstd",
+        }
     }
 
     /// Takes bytes from `input` and fills `output`; how many bytes it wrote.
@@ -296,17 +325,24 @@ impl Between {
 #[derive(Debug)]
 enum Codec {
     Flate(Flate),
+    Brotli(Brotli),
+    Zstd(Zstd),
 }
 
 impl Codec {
     /// By a name of the IANA registry, in any case.
     fn named(name: &[u8]) -> Option<Self> {
-        Flate::named(name).map(Self::Flate)
+        let flate = Flate::named(name).map(Self::Flate);
+        flate
+            .or_else(|| Brotli::named(name).map(Self::Brotli))
+            .or_else(|| Zstd::named(name).map(Self::Zstd))
     }
 
     fn name(&self) -> &'static str {
         match self {
             Self::Flate(flate) => flate.name(),
+            Self::Brotli(brotli) => brotli.name(),
+            Self::Zstd(zstd) => zstd.name(),
         }
     }
 
@@ -315,6 +351,8 @@ impl Codec {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         match self {
             Self::Flate(flate) => flate.step(input, output),
+            Self::Brotli(brotli) => brotli.step(input, output),
+            Self::Zstd(zstd) => zstd.step(input, output),
         }
     }
 
@@ -322,6 +360,8 @@ impl Codec {
     fn complete(&self) -> bool {
         match self {
             Self::Flate(flate) => flate.complete(),
+            Self::Brotli(brotli) => brotli.complete(),
+            Self::Zstd(zstd) => zstd.complete(),
         }
     }
 }
@@ -365,31 +405,3 @@ impl fmt::Display for CodingFault {
 }
 
 impl Error for CodingFault {}
-
-/// Stands in for the codings that are not compiled in: none is ever named, so
-/// there is no value whose methods could be called.
-#[cfg(not(feature = "gzip"))]
-mod flate {
-    pub(super) const ACCEPT: &str = "";
-
-    #[derive(Debug)]
-    pub(super) enum Flate {}
-
-    impl Flate {
-        pub(super) fn named(_: &[u8]) -> Option<Self> {
-            None
-        }
-
-        pub(super) fn name(&self) -> &'static str {
-            match *self {}
-        }
-
-        pub(super) fn step(&mut self, _: &[u8], _: &mut [u8]) -> super::Step {
-            match *self {}
-        }
-
-        pub(super) fn complete(&self) -> bool {
-            match *self {}
-        }
-    }
-}

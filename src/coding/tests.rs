@@ -1,6 +1,9 @@
 //! Every case runs whole, byte by byte and split at each place, into output
 //! buffers of 1, 7 and 4096 bytes, and must give the same.
 
+#[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
+mod others;
+
 use super::*;
 
 const OFF: Limits = Limits {
@@ -32,7 +35,7 @@ fn passed_through() {
     assert!(Decoder::new(std::iter::empty(), OFF).unwrap().is_none());
 }
 
-#[cfg(not(feature = "gzip"))]
+#[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
 #[test]
 fn without_codings() {
     assert!(decoder("gzip", OFF).unwrap().is_none());
@@ -67,16 +70,16 @@ mod compiled_in {
     }
 
     /// Some text that compresses, but not into nothing.
-    fn text() -> Vec<u8> {
+    pub(super) fn text() -> Vec<u8> {
         (0..20_u32)
             .flat_map(|n| format!("{} green bottles, ", n * n).into_bytes())
             .collect()
     }
 
-    type Outcome = (Vec<u8>, Option<CodingFault>);
+    pub(super) type Outcome = (Vec<u8>, Option<CodingFault>);
 
     /// Reads as a body's reader does.
-    fn run(header: &str, limits: Limits, pieces: &[&[u8]], room: usize) -> Outcome {
+    pub(super) fn run(header: &str, limits: Limits, pieces: &[&[u8]], room: usize) -> Outcome {
         let mut decoder = decoder(header, limits).unwrap().unwrap();
         let mut output = vec![0; room];
         let mut decoded = Vec::new();
@@ -110,7 +113,7 @@ mod compiled_in {
     }
 
     /// The outcome of `body`, the same for every way of feeding it.
-    fn outcome(header: &str, body: &[u8]) -> Outcome {
+    pub(super) fn outcome(header: &str, body: &[u8]) -> Outcome {
         let expected = run(header, OFF, &[body], 4096);
         for room in [1, 7, 4096] {
             let bytes: Vec<&[u8]> = body.chunks(1).collect();
@@ -391,7 +394,7 @@ mod compiled_in {
 
     #[test]
     fn faults_in_words() {
-        assert_eq!(Decoder::accept_encoding(), "gzip, deflate");
+        assert!(Decoder::accept_encoding().starts_with("gzip, deflate"));
         let (_, fault) = run("gzip", OFF, &[b"no gzip"], 9);
         let words = fault.unwrap().to_string();
         assert_eq!(words, "corrupt gzip body: incorrect header check");

@@ -31,6 +31,7 @@ const WATCHDOG: Duration = Duration::from_secs(20);
 const LIMITS: ReadLimits = ReadLimits {
     max_decode_ratio: 0,
     max_buffered: usize::MAX,
+    max_body_size: u64::MAX,
 };
 
 const READING: Reading = Reading {

@@ -1,6 +1,7 @@
 //! A request being put together.
 
 mod body;
+mod compress;
 mod options;
 mod query;
 
@@ -200,6 +201,10 @@ impl RequestBuilder {
         // A0: the session's come last, and yield to any other.
         if request.auth.is_none() && !request.fields.contains("authorization") {
             request.auth = self.session.auth().cloned();
+        }
+        if let Some(compress) = self.settings.compress {
+            (compress.apply)(compress.encoding, &mut request, self.settings.version)
+                .map_err(|error| error.with_url(&request.url))?;
         }
 
         let connector = self.session.connector().clone();

@@ -29,7 +29,7 @@ use crate::head::Fields;
 /// | `expect_continue`, `read_until_eof` | none, true |
 /// | `tls` | the connector's |
 /// | `auto_decompress` | true |
-/// | `max_decode_ratio`, `max_buffered` | 1000, 256 MiB |
+/// | `max_decode_ratio`, `max_buffered`, `max_body_size` | 1000, 256 MiB, none |
 /// | `error_for_status` | false |
 /// | `retry_stale` | true |
 /// | `read_buffer` | 256 KiB |
