@@ -174,7 +174,9 @@ mod exports {
     pub use crate::call::{RedirectPolicy, Timeouts};
     pub use crate::coding::encode::Encoding;
     #[cfg(feature = "cookies")]
-    pub use crate::cookie::{Cookie, CookieJar, CookieJarBuilder, InvalidCookie, SameSite};
+    pub use crate::cookie::{
+        Cookie, CookieFileError, CookieJar, CookieJarBuilder, InvalidCookie, SameSite,
+    };
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};
     pub use crate::error::{Error, Kind, Phase, Timeout};
     pub use crate::head::Hop;

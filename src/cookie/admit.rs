@@ -52,9 +52,11 @@ pub(super) fn from_user(mut cookie: Cookie) -> Option<Cookie> {
 }
 
 /// ASCII, and no empty label: K3 drops a trailing dot with the whole cookie,
-/// and the other places of an empty label are no better.
+/// and the other places of an empty label are no better. No host has white
+/// space or control characters in it either.
 fn is_wellformed(domain: &str) -> bool {
-    domain.is_ascii() && domain.split('.').all(|label| !label.is_empty())
+    domain.bytes().all(|byte| byte.is_ascii_graphic())
+        && domain.split('.').all(|label| !label.is_empty())
 }
 
 /// The name prefixes (§4.1.3, §5.4), in any case: servers compare names so.

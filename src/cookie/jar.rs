@@ -169,7 +169,7 @@ impl CookieJar {
 
     /// Removes every cookie, shared ones too.
     pub fn clear(&self) {
-        *lock(&self.inner.store) = Store::default();
+        lock(&self.inner.store).replace(Store::default());
     }
 
     /// Removes the cookies of a domain and of all hosts below it. Shared
@@ -243,6 +243,23 @@ impl CookieJar {
             return false;
         }
         lock(&self.inner.store).insert(cookie, from_secure, now)
+    }
+
+    /// Puts these in the place of all there are; returns how many were taken.
+    /// The lock is held for the exchange only.
+    pub(super) fn replace_at(&self, cookies: Vec<Cookie>, now: SystemTime) -> usize {
+        let mut store = Store::default();
+        for mut cookie in cookies {
+            cookie.expires = cookie.expires.map(|at| parse::capped(at, now));
+            let admitted = admit::from_user(cookie)
+                .filter(|cookie| !cookie.domain().is_some_and(|d| self.is_refused_ip(d)));
+            if let Some(cookie) = admitted {
+                store.insert(cookie, true, now);
+            }
+        }
+        let taken = store.len(now);
+        lock(&self.inner.store).replace(store);
+        taken
     }
 
     pub(super) fn store_at(

@@ -14,6 +14,7 @@
 //! - [`store`] is the plain data structure: buckets by registrable domain.
 //! - [`jar`] is the public handle: a mutex, the options and the only clock.
 //! - [`header`] writes and merges `Cookie` headers.
+//! - [`file`] saves and loads a jar; its formats are `json` and [`netscape`].
 //!
 //! Nothing below [`jar`] reads a clock: `now` is an argument everywhere, so
 //! that every rule about time is a table in a test.
@@ -21,14 +22,19 @@
 use std::fmt;
 use std::time::SystemTime;
 
+pub use file::CookieFileError;
 pub(crate) use header::merge_header;
 pub use jar::{CookieJar, CookieJarBuilder};
 
 mod admit;
 mod date;
 mod domain;
+mod file;
 mod header;
 mod jar;
+#[cfg(feature = "json")]
+mod json;
+mod netscape;
 mod parse;
 mod store;
 #[cfg(test)]

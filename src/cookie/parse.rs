@@ -100,9 +100,13 @@ struct Expiry {
 impl Expiry {
     /// K5: `Max-Age` beats `Expires`, wherever they stand, and both are capped.
     fn resolve(self, now: SystemTime) -> Option<SystemTime> {
-        let at = self.max_age.or(self.expires)?;
-        Some(now.checked_add(MAX_AGE).map_or(at, |cap| at.min(cap)))
+        Some(capped(self.max_age.or(self.expires)?, now))
     }
+}
+
+/// No further away than a cookie may live.
+pub(super) fn capped(at: SystemTime, now: SystemTime) -> SystemTime {
+    now.checked_add(MAX_AGE).map_or(at, |cap| at.min(cap))
 }
 
 /// `Max-Age` (§5.6.2): digits with an optional minus sign, of any length.

@@ -147,6 +147,19 @@ impl Store {
         self.retain(|entry| sorted.binary_search(&Stamp(entry.revision)).is_err());
     }
 
+    /// Takes over the cookies of another store for its own. The counter goes on
+    /// from where it stood, so that no stamp given out before fits any of them.
+    pub(super) fn replace(&mut self, other: Self) {
+        let before = self.tick;
+        *self = other;
+        self.tick += before;
+        for entry in self.sites.values_mut().flatten().chain(&mut self.shared) {
+            entry.created += before;
+            entry.accessed += before;
+            entry.revision += before;
+        }
+    }
+
     fn remove_expired(&mut self, now: SystemTime) {
         self.retain(|entry| !entry.cookie.is_expired(now));
     }

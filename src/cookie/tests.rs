@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Cookie, CookieJar, parse};
 
+mod http_state;
 mod limits;
 
 fn at(seconds: u64) -> SystemTime {
@@ -496,6 +497,18 @@ fn clearing_k11() {
     assert_eq!(names(&jar), "bd");
     jar.clear();
     assert!(jar.is_empty() && same.is_empty());
+
+    // What comes after a clearing is not what was looked at before it.
+    let jar = filled();
+    let same = jar.clone();
+    jar.retain(|cookie| {
+        if cookie.name() == b"a" {
+            same.clear();
+            set(&same, "http://example.org/", &["new=1"], at(0));
+        }
+        false
+    });
+    assert_eq!(names(&jar), "new");
 }
 
 #[test]
