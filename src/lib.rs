@@ -162,10 +162,13 @@ mod exports {
 
     pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
+    pub use crate::api::free::{delete, get, head, options, patch, post, put, request};
     pub use crate::api::pending::{CancelHandle, Pending};
     pub use crate::api::reader::BodyReader;
     pub use crate::api::request::{Body, RequestBuilder};
     pub use crate::api::response::Response;
+    #[cfg(feature = "json")]
+    pub use crate::api::session::JsonSerializer;
     pub use crate::api::session::{Session, SessionBuilder};
     #[cfg(feature = "tls")]
     pub use crate::api::tls::TlsConfig;

@@ -4,6 +4,7 @@ pub(crate) mod body;
 mod bytes;
 pub(crate) mod completed;
 pub(crate) mod connector;
+pub(crate) mod free;
 #[cfg(feature = "json")]
 pub(crate) mod pairs;
 pub(crate) mod pending;

@@ -9,6 +9,9 @@ use crate::error::{Error, Kind, Phase};
 /// Anything a request can go to: `&str`, `String`, [`Url`] or a
 /// reference to one.
 ///
+/// Text is an absolute URL. In a session with a
+/// [`base_url`](crate::SessionBuilder::base_url) it may be relative to that.
+///
 /// ```
 /// use miohttp::{Session, Url};
 ///
@@ -53,7 +56,8 @@ fn parse(text: &str, known: &Known) -> Result<Url, Error> {
     if let Some(url) = known.parse(text) {
         return Ok(url);
     }
-    let url = Url::parse(text).map_err(|error| {
+    let parsed = Url::options().base_url(known.base.as_ref()).parse(text);
+    let url = parsed.map_err(|error| {
         // The text itself may hold a password; it is not repeated.
         Error::new(Kind::InvalidUrl, "the URL cannot be parsed")
             .with_phase(Phase::Request)
@@ -68,14 +72,29 @@ fn parse(text: &str, known: &Known) -> Result<Url, Error> {
 /// begin as the one before did, and a host costs more to parse than all the
 /// rest.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<Option<Url>>);
+pub struct Known {
+    origin: Mutex<Option<Url>>,
+    /// S17: what relative texts are joined to.
+    base: Option<Url>,
+}
 
 impl Known {
+    pub(crate) fn with_base(base: Option<Url>) -> Self {
+        Self {
+            origin: Mutex::default(),
+            base,
+        }
+    }
+
+    pub(crate) fn base(&self) -> Option<&Url> {
+        self.base.as_ref()
+    }
+
     /// The URL, if the text begins with the known origin and what follows is
     /// nothing but a path and a query, which then mean the same alone.
     fn parse(&self, text: &str) -> Option<Url> {
         // To parse it all is faster than to wait.
-        let origin = self.0.try_lock().ok()?;
+        let origin = self.origin.try_lock().ok()?;
         let origin = origin.as_ref()?;
         let path = text.strip_prefix(&origin[..Position::BeforePath])?;
         origin.join(plain_path(path)?).ok()
@@ -88,7 +107,7 @@ impl Known {
             && url.username().is_empty()
             && url.password().is_none();
         if is_plain
-            && let Ok(mut known) = self.0.try_lock()
+            && let Ok(mut known) = self.origin.try_lock()
             && let Ok(origin) = url.join("/")
         {
             *known = Some(origin);
@@ -231,7 +250,7 @@ mod tests {
         for origin in origins {
             let known = Known::default();
             let _ = format!("{origin}/first?secret").as_str().into_url(&known);
-            let kept = known.0.lock().unwrap().as_ref().map(Url::to_string);
+            let kept = known.origin.lock().unwrap().as_ref().map(Url::to_string);
             assert!(!kept.is_some_and(|kept| kept.contains("secret")));
             for rest in origins
                 .iter()

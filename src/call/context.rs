@@ -27,6 +27,11 @@ impl Context {
         }))
     }
 
+    /// Whether anybody else holds it: a call does as long as it lives.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     pub(crate) fn tls(&self) -> &TlsSource {
         &self.0.tls
     }

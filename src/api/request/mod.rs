@@ -62,8 +62,12 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    pub(super) fn new(session: Session, method: Method, url: Result<Url, Error>) -> Self {
-        let settings = Arc::clone(session.settings());
+    pub(super) fn new(
+        session: Session,
+        method: Method,
+        url: Result<Url, Error>,
+        settings: Arc<Settings>,
+    ) -> Self {
         Self {
             session,
             method,
@@ -128,7 +132,13 @@ impl RequestBuilder {
     /// ```
     #[cfg(feature = "json")]
     pub fn json(self, value: &(impl serde::Serialize + ?Sized)) -> Self {
-        match serde_json::to_vec(value) {
+        let written = match self.session.json_serializer() {
+            None => serde_json::to_vec(value).map_err(Into::into),
+            Some(write) => serde_json::to_value(value)
+                .map_err(Into::into)
+                .and_then(|value| write(&value)),
+        };
+        match written {
             Ok(json) => self.with_body(Body::typed(bytes::Bytes::from(json), "application/json")),
             Err(error) => {
                 let mistake = Error::invalid_request("the JSON body cannot be serialized");
@@ -200,7 +210,7 @@ impl RequestBuilder {
         request.fields.append_missing(self.session.fields());
         // A0: the session's come last, and yield to any other.
         if request.auth.is_none() && !request.fields.contains("authorization") {
-            request.auth = self.session.auth().cloned();
+            request.auth = self.session.auth_for(&request.url).cloned();
         }
         if let Some(compress) = self.settings.compress {
             (compress.apply)(compress.encoding, &mut request, self.settings.version)
@@ -233,7 +243,7 @@ impl RequestBuilder {
         self.extra.get_or_insert_default()
     }
 
-    fn mistaken(mut self, mistake: Error) -> Self {
+    pub(super) fn mistaken(mut self, mistake: Error) -> Self {
         self.mistake.get_or_insert(mistake);
         self
     }

@@ -1,21 +1,27 @@
 //! Building a [`Session`].
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use url::Url;
 
 use super::{Inner, Session};
 use crate::api::connector::Connector;
 #[cfg(feature = "tls")]
 use crate::api::tls::TlsConfig;
-use crate::api::url::Known;
+use crate::api::url::{IntoUrl, Known};
 use crate::call::{Auth, Context, Cookies, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
-use crate::error::Error;
+use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::Fields;
+
+/// Writes a JSON body: see [`SessionBuilder::json_serializer`].
+#[cfg(feature = "json")]
+pub type JsonSerializer =
+    fn(&serde_json::Value) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Settings of a [`Session`]. Setters never fail: a header that cannot be sent
 /// is an error of every request made with the session.
@@ -35,6 +41,7 @@ use crate::head::Fields;
 /// | `read_buffer` | 256 KiB |
 /// | `max_status_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
 /// | cookies | kept in a jar of its own |
+/// | `base_url`, `trust_env` | none, false |
 #[derive(Debug, Default)]
 #[must_use]
 pub struct SessionBuilder {
@@ -43,6 +50,10 @@ pub struct SessionBuilder {
     fields: Fields,
     auth: Option<Auth>,
     tls: Option<TlsSource>,
+    base: Option<Url>,
+    trust_env: bool,
+    #[cfg(feature = "json")]
+    json_serializer: Option<JsonSerializer>,
     mistake: Option<Error>,
     #[cfg(feature = "cookies")]
     jar: JarChoice,
@@ -78,7 +89,7 @@ impl SessionBuilder {
             _ => {
                 let mistake =
                     Error::invalid_request("a default header has an invalid name or value");
-                self.mistake.get_or_insert(mistake);
+                self.mistaken(mistake);
             }
         }
         self
@@ -95,6 +106,66 @@ impl SessionBuilder {
     /// Credentials of every request that brings none (SPEC S6).
     pub fn auth(mut self, auth: impl Into<Auth>) -> Self {
         self.auth = Some(auth.into());
+        self
+    }
+
+    /// What relative URLs are joined to, as RFC 3986 §5 has it (SPEC S17): with
+    /// `http://example.com/api/` the text `users` is
+    /// `http://example.com/api/users`, and `/users` is
+    /// `http://example.com/users`. Requests may still go elsewhere by an absolute
+    /// URL, but what [`auth`](Self::auth) has set is then only for the origin
+    /// of this one (SPEC S6). Credentials in it are taken for what
+    /// `auth` would set. Redirects are joined to where they come from.
+    ///
+    /// A base without a host, not of http or https, or whose path does not end
+    /// in `/` is an error of kind [`InvalidUrl`](crate::Kind::InvalidUrl) of
+    /// every request; credentials in it beside [`auth`](Self::auth) are one of
+    /// kind [`InvalidRequest`](crate::Kind::InvalidRequest).
+    ///
+    /// ```
+    /// use miohttp::Session;
+    ///
+    /// let session = Session::builder().base_url("http://example.com/api/").build();
+    /// let request = session.get("users/7");
+    /// # drop(request);
+    /// ```
+    pub fn base_url(mut self, url: impl IntoUrl) -> Self {
+        match url.into_url(&Known::default()) {
+            Ok(url) if !url.path().ends_with('/') => {
+                let message = "the path of the base URL does not end in a slash";
+                let mistake = Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request);
+                self.mistaken(mistake.with_url(&url));
+            }
+            Ok(url) => self.base = Some(url),
+            Err(error) => self.mistaken(error),
+        }
+        self
+    }
+
+    /// Whether the environment has a say (SPEC S15). Default false. With true
+    /// requests without credentials take those that `.netrc` has for their host.
+    pub fn trust_env(mut self, trust: bool) -> Self {
+        self.trust_env = trust;
+        self
+    }
+
+    /// Writes JSON bodies by this instead of by `serde_json` (SPEC S7): what
+    /// [`json`](crate::RequestBuilder::json) is given becomes a
+    /// [`Value`](serde_json::Value), and that these bytes. Called in `json`, on
+    /// its thread; its error is the source of one of kind
+    /// [`InvalidRequest`](crate::Kind::InvalidRequest) at the verb.
+    ///
+    /// ```
+    /// use miohttp::Session;
+    ///
+    /// let session = Session::builder()
+    ///     .json_serializer(|value| Ok(serde_json::to_vec_pretty(value)?))
+    ///     .build();
+    /// # drop(session);
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn json_serializer(mut self, serializer: JsonSerializer) -> Self {
+        self.json_serializer = Some(serializer);
         self
     }
 
@@ -122,7 +193,8 @@ impl SessionBuilder {
     }
 
     /// The session. Nothing starts before its first request.
-    pub fn build(self) -> Session {
+    pub fn build(mut self) -> Session {
+        let base = self.take_base();
         let owns_connector = self.connector.is_none();
         let connector = self.connector.unwrap_or_default();
         #[cfg(feature = "cookies")]
@@ -142,14 +214,38 @@ impl SessionBuilder {
                 connector,
                 owns_connector,
                 closed: AtomicBool::new(false),
+                detached: AtomicBool::new(false),
                 settings: Arc::new(settings),
+                for_head: OnceLock::new(),
                 fields: self.fields,
                 auth: self.auth,
                 context,
-                known: Known::default(),
+                known: Known::with_base(base),
+                trust_env: self.trust_env,
+                #[cfg(feature = "json")]
+                json_serializer: self.json_serializer,
                 mistake: self.mistake,
             }),
         }
+    }
+
+    fn mistaken(&mut self, mistake: Error) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// The base, and the credentials that stood in it, which then are the
+    /// session's.
+    fn take_base(&mut self) -> Option<Url> {
+        let base = self.base.take()?;
+        let Some(auth) = Auth::from_url(&base) else {
+            return Some(base);
+        };
+        if self.auth.is_some() {
+            let message = "credentials are given twice: as auth and in the base URL";
+            self.mistaken(Error::invalid_request(message));
+        }
+        self.auth = Some(auth);
+        Some(without_credentials(&base))
     }
 
     fn set(&mut self) -> &mut Settings {

@@ -1,20 +1,23 @@
 //! A [`Session`]: defaults, a cookie jar and a connector, shared by requests.
 
 mod builder;
+mod closing;
+mod defaults;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::Method;
+use url::Url;
 
+#[cfg(feature = "json")]
+pub use self::builder::JsonSerializer;
 pub use self::builder::SessionBuilder;
 use super::connector::Connector;
 use super::request::RequestBuilder;
 use super::url::{IntoUrl, Known};
 use crate::call::{Auth, Context, RedirectPolicy, Settings};
-#[cfg(feature = "cookies")]
-use crate::cookie::CookieJar;
 use crate::error::Error;
 use crate::head::Fields;
 
@@ -42,13 +45,20 @@ struct Inner {
     /// Whether closing the session closes the connector (SPEC S13).
     owns_connector: bool,
     closed: AtomicBool,
+    /// Its connector was taken out of it (SPEC S34).
+    detached: AtomicBool,
     settings: Arc<Settings>,
+    /// The same without redirects: every HEAD request begins with them.
+    for_head: OnceLock<Arc<Settings>>,
     /// S4.
     fields: Fields,
     /// S6.
     auth: Option<Auth>,
     context: Context,
     known: Known,
+    trust_env: bool,
+    #[cfg(feature = "json")]
+    json_serializer: Option<JsonSerializer>,
     /// The first mistake made while building; every verb reports it.
     mistake: Option<Error>,
 }
@@ -66,83 +76,94 @@ impl Session {
 
     /// A GET request.
     pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::GET, url)
+        self.make(Method::GET, url)
     }
 
     /// A HEAD request. Redirects are not followed unless
     /// [`redirects`](RequestBuilder::redirects) says so (SPEC Q8).
     pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-            .redirects(RedirectPolicy::None)
+        let inner = &self.inner;
+        let settings = inner.for_head.get_or_init(|| {
+            let mut settings = Settings::clone(&inner.settings);
+            settings.redirects = RedirectPolicy::None;
+            Arc::new(settings)
+        });
+        let url = url.into_url(&inner.known);
+        RequestBuilder::new(self.clone(), Method::HEAD, url, settings.clone())
     }
 
     /// A POST request.
     pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::POST, url)
+        self.make(Method::POST, url)
     }
 
     /// A PUT request.
     pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::PUT, url)
+        self.make(Method::PUT, url)
     }
 
     /// A PATCH request.
     pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::PATCH, url)
+        self.make(Method::PATCH, url)
     }
 
     /// A DELETE request.
     pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::DELETE, url)
+        self.make(Method::DELETE, url)
     }
 
     /// An OPTIONS request.
     pub fn options(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.request(Method::OPTIONS, url)
+        self.make(Method::OPTIONS, url)
     }
 
-    /// A request with any method.
-    pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
-        RequestBuilder::new(self.clone(), method, url.into_url(&self.inner.known))
-    }
-
-    /// Ends the session: later requests fail with
-    /// [`Kind::Closed`](crate::Kind::Closed). Its own connector is closed with
-    /// it, one it was given stays open (SPEC S13, S33). Waits for the reactor
-    /// thread to end. Idempotent.
-    pub fn close(&self) {
-        self.inner.closed.store(true, Ordering::Release);
-        if self.inner.owns_connector {
-            self.inner.connector.close();
+    /// A request with any method: a [`Method`], or the text of one. The nine
+    /// methods that are known everywhere are sent in upper case however they are
+    /// written; of any other the case is kept, since methods are case-sensitive
+    /// (SPEC Q1, RFC 9110 §9.1). Text that is no token is an error at the verb.
+    ///
+    /// ```
+    /// let session = miohttp::Session::new();
+    /// let request = session.request("PROPFIND", "http://example.com/");
+    /// # drop(request);
+    /// ```
+    pub fn request(
+        &self,
+        method: impl TryInto<Method, Error: Into<http::Error>>,
+        url: impl IntoUrl,
+    ) -> RequestBuilder {
+        match method.try_into() {
+            Ok(method) => self.make(standard(method), url),
+            Err(error) => {
+                let mistake = Error::invalid_request("the method is not a token");
+                self.make(Method::GET, url)
+                    .mistaken(mistake.with_source(error.into()))
+            }
         }
     }
 
-    /// Whether the session or its connector is closed (SPEC S30).
-    pub fn is_closed(&self) -> bool {
-        self.inner.closed.load(Ordering::Acquire) || self.inner.connector.is_closed()
-    }
-
-    /// The connector (SPEC S31).
-    pub fn connector(&self) -> &Connector {
-        &self.inner.connector
-    }
-
-    /// The cookie jar, unless the session keeps none (SPEC S31).
-    #[cfg(feature = "cookies")]
-    pub fn cookie_jar(&self) -> Option<&CookieJar> {
-        self.inner.context.cookies().0.as_ref()
-    }
-
-    pub(super) fn settings(&self) -> &Arc<Settings> {
-        &self.inner.settings
+    fn make(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        let url = url.into_url(&self.inner.known);
+        RequestBuilder::new(self.clone(), method, url, self.inner.settings.clone())
     }
 
     pub(super) fn fields(&self) -> &Fields {
         &self.inner.fields
     }
 
-    pub(super) fn auth(&self) -> Option<&Auth> {
-        self.inner.auth.as_ref()
+    /// Credentials for a request that goes to this URL and has none. Those of a
+    /// session with a base are for that base's origin alone (SPEC S6).
+    pub(super) fn auth_for(&self, url: &Url) -> Option<&Auth> {
+        let auth = self.inner.auth.as_ref()?;
+        match self.inner.known.base() {
+            Some(base) if base.origin() != url.origin() => None,
+            _ => Some(auth),
+        }
+    }
+
+    #[cfg(feature = "json")]
+    pub(super) fn json_serializer(&self) -> Option<JsonSerializer> {
+        self.inner.json_serializer
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -159,6 +180,23 @@ impl Session {
             None => Ok(()),
         }
     }
+}
+
+/// SPEC Q1: a method that is known everywhere, as it is written everywhere.
+fn standard(method: Method) -> Method {
+    const STANDARD: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    let is_it = |known: &Method| known.as_str().eq_ignore_ascii_case(method.as_str());
+    STANDARD.into_iter().find(is_it).unwrap_or(method)
 }
 
 impl Default for Session {

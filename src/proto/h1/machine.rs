@@ -439,9 +439,10 @@ impl Machine {
         if let Some(length) = facts.length.clone()? {
             return Ok(Decoder::length(length));
         }
-        // 8
+        // 8. Whatever is taken for its body, for the server it lasts until close:
+        // what came later would be read as the answer to another request.
+        self.note(CloseReason::CloseDelimited);
         if self.asked.read_until_eof {
-            self.note(CloseReason::CloseDelimited);
             Ok(Decoder::UntilClose)
         } else {
             Ok(Decoder::length(0))

@@ -67,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
     case("until close", Get, b"HTTP/1.1 200 OK\r\n\r\nhello", true, "head 200 [OK]; data hello; end; close CloseDelimited"),
     case("until close, nothing", Get, b"HTTP/1.1 200 OK\r\n\r\n", true, "head 200 [OK]; end; close CloseDelimited"),
     case("until close, still open", Get, b"HTTP/1.1 200 OK\r\n\r\nhello", false, "head 200 [OK]; data hello; close CloseDelimited"),
-    case("Q12 no body", NoEof, b"HTTP/1.1 200 OK\r\n\r\n", false, "head 200 [OK]; end"),
+    case("Q12 no body", NoEof, b"HTTP/1.1 200 OK\r\n\r\n", false, "head 200 [OK]; end; close CloseDelimited"),
     case("Q12 length counts", NoEof, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", false, "head 200 [OK] content-length=1; data a; end"),
     // Chunked.
     case("chunked", Get, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; data hello world; end"),
