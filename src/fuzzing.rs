@@ -215,7 +215,8 @@ fn decoded(name: &[u8], coded: &[u8], piece: usize) -> (Vec<u8>, Option<CodingFa
 /// `Set-Cookie` lines from several hosts, and the headers they lead to.
 #[cfg(feature = "cookies")]
 pub fn cookies(data: &[u8]) {
-    use crate::cookie::{Cookie, CookieJar, merge_header};
+    use crate::call::merge_cookies;
+    use crate::cookie::{Cookie, CookieJar};
 
     let hosts: Vec<Url> = [
         "https://www.example.com/a/b",
@@ -250,7 +251,7 @@ pub fn cookies(data: &[u8]) {
         // A cookie that nothing can be written of, without name and value, is none.
         assert!(!cookies.is_empty() || header.is_none());
         let explicit = HeaderValue::from_bytes(data.split(|b| *b < b' ').next().unwrap_or(b""));
-        merge_header(explicit.as_ref().ok(), header.as_ref());
+        merge_cookies(explicit.as_ref().ok(), header.as_ref());
     }
 }
 

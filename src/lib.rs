@@ -160,10 +160,11 @@ mod exports {
     pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
     pub use url::Url;
 
+    pub use crate::api::cancel::CancelHandle;
     pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
     pub use crate::api::free::{delete, get, head, options, patch, post, put, request};
-    pub use crate::api::pending::{CancelHandle, Pending};
+    pub use crate::api::pending::Pending;
     pub use crate::api::reader::BodyReader;
     pub use crate::api::request::{Body, RequestBuilder};
     pub use crate::api::response::Response;
@@ -174,7 +175,7 @@ mod exports {
     pub use crate::api::tls::TlsConfig;
     pub use crate::api::url::IntoUrl;
     pub use crate::auth::{Auth, BasicAuth};
-    pub use crate::call::{RedirectPolicy, Timeouts};
+    pub use crate::call::{Action, Attempt, CookieStore, RedirectPolicy, RedirectRule, Timeouts};
     pub use crate::coding::encode::Encoding;
     #[cfg(feature = "cookies")]
     pub use crate::cookie::{

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::cancel::{Aim, CancelHandle};
 use super::connector::Connector;
-use super::pending::CancelHandle;
 use crate::call::{About, ReadLimits};
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
@@ -380,10 +380,13 @@ impl Body {
     }
 
     pub(crate) fn cancel_handle(&self) -> CancelHandle {
-        match &self.connector {
-            Some(connector) => CancelHandle::new(connector.downgrade(), self.id),
-            None => CancelHandle::nothing(),
-        }
+        self.aim().into()
+    }
+
+    /// What is to be cancelled, if anything is still to come.
+    pub(super) fn aim(&self) -> Option<Aim> {
+        let connector = self.connector.as_ref()?;
+        Some(Aim::new(connector.downgrade(), self.id))
     }
 
     fn coding_error(&self, fault: CodingFault) -> Error {

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 
 use super::body::Body;
-use super::pending::{CancelHandle, Operation};
+use super::cancel::CancelHandle;
+use super::pending::Operation;
 use crate::error::{Error, Kind, Phase};
 
 /// Collects a body and turns it into a `T`.

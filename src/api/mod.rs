@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 mod bytes;
+pub(crate) mod cancel;
 pub(crate) mod completed;
 pub(crate) mod connector;
 pub(crate) mod free;

@@ -5,10 +5,9 @@ use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::connector::WeakConnector;
+use super::cancel::CancelHandle;
 use crate::error::{Error, Kind};
 use crate::handoff::park::{Unwaited, block_on};
-use crate::job::{Cancel, Command, ExchangeId};
 
 /// Something that runs and can be polled. Dropping it cancels what it waits for.
 pub(crate) trait Operation<T>: Send {
@@ -251,63 +250,4 @@ pub(crate) fn wait_on<T>(operation: &mut impl Operation<T>) -> Result<T, Error> 
 /// Why a wait without a deadline came to nothing.
 pub(crate) fn refused(_: Unwaited) -> Error {
     Error::internal("waiting on the reactor's own thread would never end")
-}
-
-/// Cancels one request from any thread (SPEC, Shape).
-///
-/// It reaches until the body of the response has ended, through every hop and
-/// whoever holds the body: taken of the [`Pending`] that sends the request, it
-/// cancels the [`Response`](crate::Response) and its reader as well. Whoever
-/// waits gets an error of kind [`Cancelled`](crate::Kind::Cancelled), now or at
-/// the next read, and the connection is closed. After the body has ended it
-/// does nothing. It does not keep anything alive. (A limit of time needs no
-/// handle: see [`timeout`](crate::RequestBuilder::timeout).)
-///
-/// ```no_run
-/// use std::{io, thread};
-///
-/// use miohttp::{Kind, Response, Session};
-///
-/// let session = Session::new();
-/// let pending = session.get("http://example.com/large").start_send();
-/// let cancel = pending.cancel_handle();
-/// // Whoever sits before it may give up: in the download, too.
-/// thread::spawn(move || {
-///     println!("Press Enter to cancel.");
-///     if io::stdin().read_line(&mut String::new()).is_ok() {
-///         cancel.cancel();
-///     }
-/// });
-/// match pending.wait().and_then(Response::bytes) {
-///     Ok(body) => println!("{} bytes", body.len()),
-///     Err(error) if error.kind() == Kind::Cancelled => println!("given up"),
-///     Err(error) => eprintln!("{error:#}"),
-/// }
-/// ```
-#[derive(Clone)]
-pub struct CancelHandle(Option<(WeakConnector, ExchangeId)>);
-
-impl CancelHandle {
-    pub(crate) fn new(connector: WeakConnector, id: ExchangeId) -> Self {
-        Self(Some((connector, id)))
-    }
-
-    pub(crate) fn nothing() -> Self {
-        Self(None)
-    }
-
-    /// Cancels. Never blocks.
-    pub fn cancel(&self) {
-        if let Some((connector, id)) = &self.0
-            && let Some(connector) = connector.upgrade()
-        {
-            connector.tell(Command::Cancel(*id, Cancel::Abort));
-        }
-    }
-}
-
-impl fmt::Debug for CancelHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CancelHandle(..)")
-    }
 }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
 use super::body::{Body, Driver};
+use super::cancel::{Aim, CancelHandle};
 use super::connector::Connector;
-use super::pending::{CancelHandle, Operation};
+use super::pending::Operation;
 use super::response::Response;
-use crate::call::{Answer, Reading, is_error_status, reason};
+use crate::call::{Answer, Reading, Told, Undecided, is_error_status, reason};
 use crate::error::{Error, ErrorResponse, Kind};
+use crate::handoff::park;
 use crate::handoff::slot::SlotReceiver;
-use crate::job::{Cancel, Command, ExchangeId};
+use crate::handoff::steps::Steps;
+use crate::job::{Cancel, Command, Exchange, ExchangeId, Failure, Next, Progress};
 
 /// SPEC R22: what an error keeps of a body.
 const ERROR_BODY: usize = 64 * 1024;
@@ -25,10 +29,12 @@ pub(crate) struct Send {
     driver: Driver,
     /// It was answered on the caller's own thread.
     leased: bool,
+    /// Of a call whose steps are decided and started here.
+    steps: Option<Arc<Steps<ExchangeId>>>,
 }
 
 enum State {
-    Waiting(SlotReceiver<Result<Answer, Error>>),
+    Waiting(SlotReceiver<Told>),
     /// The answer is an error; the start of its body goes into it.
     Failing(Box<StatusError>),
     Done,
@@ -36,12 +42,13 @@ enum State {
 
 impl Send {
     pub(crate) fn new(
-        receiver: SlotReceiver<Result<Answer, Error>>,
+        receiver: SlotReceiver<Told>,
         connector: Connector,
         id: ExchangeId,
         reading: Reading,
         driver: Driver,
         leased: bool,
+        is_waited: bool,
     ) -> Self {
         Self {
             state: State::Waiting(receiver),
@@ -50,6 +57,7 @@ impl Send {
             reading,
             driver,
             leased,
+            steps: is_waited.then(|| Arc::new(Steps::new(id))),
         }
     }
 
@@ -76,21 +84,96 @@ impl Send {
     }
 }
 
+/// What a call leaves to whoever waits for it: see [`Undecided`].
+impl Send {
+    /// Has it decided what follows, which runs the caller's own code, and sets
+    /// out on it.
+    fn decide(&mut self, undecided: Undecided) -> Result<(), Error> {
+        let has_rest = undecided.has_rest();
+        let (receiver, step) = undecided.into_parts();
+        // That code may panic: then this is dropped, and ends what is under way.
+        self.state = State::Waiting(receiver);
+        match step.decide(Instant::now()) {
+            Next::Deliver => Ok(()),
+            Next::Again(next) => {
+                if has_rest {
+                    self.decline_rest();
+                }
+                self.go_on(next)
+            }
+        }
+    }
+
+    /// Another exchange, under a name of its own: what is left of the one before
+    /// may still go by the old one.
+    fn go_on(&mut self, mut exchange: Box<Exchange>) -> Result<(), Error> {
+        let now = Instant::now();
+        self.id = ExchangeId::next();
+        if !self
+            .steps
+            .as_ref()
+            .is_some_and(|steps| steps.go_on(self.id))
+        {
+            // The call says so, with what it knows.
+            let error = Error::cancelled();
+            let progress = Progress::Unconnected;
+            if let Some(call) = exchange.advance.take() {
+                call.advance(exchange, Err(Failure { error, progress }), now);
+            }
+            return Ok(());
+        }
+        self.leased = match self.driver {
+            Driver::Caller => self.connector.carry(self.id, exchange, now)?,
+            Driver::Reactor => {
+                self.connector.start(self.id, exchange)?;
+                false
+            }
+        };
+        // The word of it may have come before the exchange.
+        if self
+            .steps
+            .as_ref()
+            .is_some_and(|steps| steps.is_cancelled())
+        {
+            self.connector.tell(Command::Cancel(self.id, Cancel::Abort));
+        }
+        Ok(())
+    }
+
+    /// What still comes of the last exchange is wanted by nobody.
+    fn decline_rest(&self) {
+        if self.steps.is_some() {
+            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+        }
+    }
+}
+
 impl Operation<Response> for Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
         loop {
             match &mut self.state {
                 State::Waiting(receiver) => {
+                    if self.steps.is_some() && park::is_forbidden() {
+                        let message = "the caller's own code would run on the reactor's thread";
+                        return Poll::Ready(Err(Error::internal(message)));
+                    }
                     let answer = match receiver.poll(cx) {
                         // Nobody answers in a child of the process.
                         Poll::Pending if !self.connector.is_home() => {
                             return Poll::Ready(Err(Error::closed()));
                         }
                         Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Some(Ok(answer))) => answer,
-                        Poll::Ready(Some(Err(error))) => {
+                        Poll::Ready(Some(Told::Done(Ok(answer)))) => answer,
+                        Poll::Ready(Some(Told::Done(Err(error)))) => {
                             self.state = State::Done;
+                            self.decline_rest();
                             return Poll::Ready(Err(error));
+                        }
+                        Poll::Ready(Some(Told::Undecided(undecided))) => {
+                            match self.decide(*undecided) {
+                                Ok(()) => continue,
+                                Err(error) => return Poll::Ready(Err(error)),
+                            }
                         }
                         Poll::Ready(None) => {
                             self.state = State::Done;
@@ -116,7 +199,11 @@ impl Operation<Response> for Send {
     }
 
     fn target(&self) -> CancelHandle {
-        CancelHandle::new(self.connector.downgrade(), self.id)
+        let connector = self.connector.downgrade();
+        match &self.steps {
+            None => Some(Aim::new(connector, self.id)).into(),
+            Some(steps) => CancelHandle::of_steps(connector, Arc::clone(steps)),
+        }
     }
 }
 

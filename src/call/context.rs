@@ -68,11 +68,7 @@ mod tests {
         let tls = TlsSource::new(crate::tls::Settings::default());
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
-        #[cfg(feature = "cookies")]
-        let cookies = Cookies(None);
-        #[cfg(not(feature = "cookies"))]
-        let cookies = Cookies;
-        let context = Context::new(tls, cookies);
+        let context = Context::new(tls, Cookies::None);
         for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
             let key = context.key(host, port, None);
             assert_eq!((key.host(), key.port()), (host, port));

@@ -1,8 +1,89 @@
-//! The jar, as a call sees it. Without the feature `cookies` there is none.
+//! Where cookies are kept, as a call sees it.
+
+use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderValue;
+use url::Url;
 
-use super::Request;
+use super::merge::merge_cookies;
+use super::{CookieStore, Request};
+#[cfg(feature = "cookies")]
+use crate::cookie::CookieJar;
+use crate::head::ResponseHead;
+
+/// Where a session keeps its cookies.
+#[derive(Clone)]
+pub(crate) enum Cookies {
+    None,
+    #[cfg(feature = "cookies")]
+    Jar(CookieJar),
+    /// The caller's own, whose code must not run on the reactor's thread.
+    Foreign(Arc<dyn CookieStore>),
+}
+
+impl Cookies {
+    /// What a session has that was not told otherwise (SPEC S9).
+    pub(crate) fn own() -> Self {
+        #[cfg(feature = "cookies")]
+        let own = Self::Jar(CookieJar::new());
+        #[cfg(not(feature = "cookies"))]
+        let own = Self::None;
+        own
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign(_))
+    }
+
+    #[cfg(feature = "cookies")]
+    pub(crate) fn jar(&self) -> Option<&CookieJar> {
+        match self {
+            Self::Jar(jar) => Some(jar),
+            Self::None | Self::Foreign(_) => None,
+        }
+    }
+
+    /// The `Cookie` header of this hop (SPEC H8).
+    pub(super) fn header(&self, request: &Request) -> Option<HeaderValue> {
+        let explicit = explicit(request);
+        let stored = match self {
+            Self::None => None,
+            #[cfg(feature = "cookies")]
+            Self::Jar(jar) => jar.cookies(&request.url),
+            Self::Foreign(store) => store.cookies(&request.url),
+        };
+        merge_cookies(explicit.as_ref(), stored.as_ref())
+    }
+
+    /// SPEC D8: each hop's cookies are stored before the next is asked.
+    pub(super) fn store(&self, url: &Url, head: &ResponseHead) {
+        if matches!(self, Self::None) || head.first("set-cookie").is_none() {
+            return;
+        }
+        let values: Vec<HeaderValue> = head
+            .values("set-cookie")
+            .filter_map(|value| HeaderValue::from_bytes(value).ok())
+            .collect();
+        match self {
+            Self::None => {}
+            #[cfg(feature = "cookies")]
+            Self::Jar(jar) => jar.store(url, &mut values.iter()),
+            Self::Foreign(store) => store.store(url, &mut values.iter()),
+        }
+    }
+}
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            #[cfg(feature = "cookies")]
+            Self::Jar(jar) => jar.fmt(f),
+            Self::Foreign(_) => f.write_str("Foreign(..)"),
+        }
+    }
+}
 
 /// The caller's own cookies. Several headers become one: a request has at most
 /// one `Cookie` (RFC 6265 §5.4).
@@ -26,68 +107,3 @@ fn explicit(request: &Request) -> Option<HeaderValue> {
     joined.set_sensitive(true);
     Some(joined)
 }
-
-#[cfg(feature = "cookies")]
-mod with {
-    use http::HeaderValue;
-    use url::Url;
-
-    use super::explicit;
-    use crate::call::Request;
-    use crate::cookie::{CookieJar, merge_header};
-    use crate::head::ResponseHead;
-
-    /// The session's own jar, if it keeps one.
-    #[derive(Clone, Debug)]
-    pub(crate) struct Cookies(pub(crate) Option<CookieJar>);
-
-    impl Cookies {
-        /// The `Cookie` header of this hop (SPEC H8).
-        pub(crate) fn header(&self, request: &Request) -> Option<HeaderValue> {
-            let explicit = explicit(request);
-            let stored = self.0.as_ref().and_then(|jar| jar.cookies(&request.url));
-            merge_header(explicit.as_ref(), stored.as_ref())
-        }
-
-        /// SPEC D8: each hop's cookies are stored before the next is asked.
-        pub(crate) fn store(&self, url: &Url, head: &ResponseHead) {
-            let Some(jar) = &self.0 else {
-                return;
-            };
-            if head.first("set-cookie").is_none() {
-                return;
-            }
-            let values: Vec<HeaderValue> = head
-                .values("set-cookie")
-                .filter_map(|value| HeaderValue::from_bytes(value).ok())
-                .collect();
-            jar.store(url, &mut values.iter());
-        }
-    }
-}
-
-#[cfg(not(feature = "cookies"))]
-mod without {
-    use http::HeaderValue;
-    use url::Url;
-
-    use super::explicit;
-    use crate::call::Request;
-    use crate::head::ResponseHead;
-
-    #[derive(Clone, Debug)]
-    pub(crate) struct Cookies;
-
-    impl Cookies {
-        pub(crate) fn header(&self, request: &Request) -> Option<HeaderValue> {
-            explicit(request)
-        }
-
-        pub(crate) fn store(&self, _url: &Url, _head: &ResponseHead) {}
-    }
-}
-
-#[cfg(feature = "cookies")]
-pub(crate) use with::Cookies;
-#[cfg(not(feature = "cookies"))]
-pub(crate) use without::Cookies;

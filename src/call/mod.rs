@@ -4,16 +4,20 @@
 //! outcome and decides: deliver it, follow a redirect, or send once more what
 //! a stale connection swallowed. It is pure: whoever holds it can drive it,
 //! so it travels with its exchange and the reactor drives it while nobody
-//! waits.
+//! waits. Where the caller's own code has a part in the decision, the outcome goes
+//! to the thread that waits instead ([`Undecided`]).
 
 mod context;
+mod cookie_store;
 mod cookies;
 mod extra;
 mod head;
+mod merge;
 mod policy;
 mod redirect;
 mod settings;
 mod tls;
+mod waited;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,14 +28,18 @@ use http::Method;
 use url::{Host, Position, Url};
 
 pub(crate) use self::context::Context;
+pub use self::cookie_store::CookieStore;
 pub(crate) use self::cookies::Cookies;
 pub(crate) use self::extra::{Extra, escape_target};
-pub use self::policy::RedirectPolicy;
+#[cfg(fuzzing)]
+pub(crate) use self::merge::merge_cookies;
+pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
 pub use self::settings::Timeouts;
 pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
 pub(crate) use self::tls::TlsSource;
+pub(crate) use self::waited::{Told, Undecided};
 pub(crate) use crate::auth::Auth;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
@@ -87,7 +95,10 @@ pub(crate) struct Call {
     /// The next exchange goes on a new connection.
     fresh: bool,
     deadline: Option<(Instant, Duration)>,
-    slot: SlotSender<Result<Answer, Error>>,
+    /// Its steps are decided by whoever waits for it: the caller's own code has
+    /// a part in that.
+    waited: bool,
+    slot: SlotSender<Told>,
 }
 
 /// A delivered response.
@@ -166,12 +177,13 @@ impl Call {
         context: Context,
         tls: Option<TlsSource>,
         now: Instant,
-        slot: SlotSender<Result<Answer, Error>>,
+        slot: SlotSender<Told>,
     ) -> Self {
         let deadline = settings
             .timeouts
             .total
             .and_then(|total| Some((now.checked_add(total)?, total)));
+        let waited = settings.redirects.is_custom() || context.cookies().is_foreign();
         Self {
             request,
             settings,
@@ -182,6 +194,7 @@ impl Call {
             retried: false,
             fresh: false,
             deadline,
+            waited,
             slot,
         }
     }
@@ -269,6 +282,19 @@ impl Call {
         match (&self.tls, name) {
             (None, None) => self.context.key(host, port, tls),
             (_, name) => PoolKey::for_server(host, port, tls, name),
+        }
+    }
+
+    /// What follows this outcome.
+    fn decide(
+        self: Box<Self>,
+        asked: Box<Exchange>,
+        outcome: Result<Reply, Failure>,
+        _: Instant,
+    ) -> Next {
+        match outcome {
+            Ok(reply) => self.replied(asked, reply),
+            Err(failure) => self.failed(&asked, failure),
         }
     }
 
@@ -379,10 +405,10 @@ impl Call {
     }
 }
 
-fn fill(slot: SlotSender<Result<Answer, Error>>, result: Result<Answer, Error>) -> Next {
+fn fill(slot: SlotSender<Told>, result: Result<Answer, Error>) -> Next {
     // The caller may have gone; then nobody misses the answer, and a body in
     // it cancels itself when it is dropped.
-    let _ = slot.fill(result);
+    let _ = slot.fill(Told::Done(result));
     Next::Deliver
 }
 
@@ -391,11 +417,11 @@ impl Advance for Call {
         self: Box<Self>,
         asked: Box<Exchange>,
         outcome: Result<Reply, Failure>,
-        _: Instant,
+        now: Instant,
     ) -> Next {
-        match outcome {
-            Ok(reply) => self.replied(asked, reply),
-            Err(failure) => self.failed(&asked, failure),
+        match self.waited {
+            false => self.decide(asked, outcome, now),
+            true => self.leave_undecided(asked, outcome),
         }
     }
 }

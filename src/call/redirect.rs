@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use url::Url;
 
-use super::{Auth, RedirectPolicy, Request, Settings};
+use super::{Action, Attempt, Auth, RedirectPolicy, Request, Settings};
 use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::{Hop, ResponseHead};
 
@@ -20,32 +20,48 @@ pub(super) fn decide(
     history: &[Hop],
     head: &ResponseHead,
 ) -> Decision {
-    let limit = match settings.redirects {
-        RedirectPolicy::None => return Decision::Deliver,
-        RedirectPolicy::Limit(limit) => limit,
-    };
     if !is_redirect(head.status()) {
         return Decision::Deliver;
     }
+    let (limit, rule) = match &settings.redirects {
+        RedirectPolicy::None => return Decision::Deliver,
+        RedirectPolicy::Limit(limit) => (Some(*limit), None),
+        RedirectPolicy::Custom(rule) => (None, Some(rule)),
+    };
     // D4: without a target the response itself is the answer. An empty field
     // names none: taken as a reference it would lead to this very page.
     let named = |name| head.first(name).filter(|value| !value.is_empty());
     let Some(location) = named("location").or_else(|| named("uri")) else {
         return Decision::Deliver;
     };
-    if history.len() as u64 >= u64::from(limit) {
+    if let Some(limit) = limit
+        && history.len() as u64 >= u64::from(limit)
+    {
         let message = format!("more than {limit} redirects");
         let error = Error::new(Kind::TooManyRedirects, message).with_phase(Phase::Redirect);
         return Decision::Refuse(error);
     }
-    match target(&request.url, location) {
-        Ok(url) if settings.refuse_downgrade && is_downgrade(&request.url, &url) => {
-            let message = "the redirect leads from https to http, which is refused";
-            let error = Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);
+    let url = match target(&request.url, location) {
+        Ok(url) => url,
+        Err(error) => return Decision::Refuse(error),
+    };
+    if settings.refuse_downgrade && is_downgrade(&request.url, &url) {
+        let message = "the redirect leads from https to http, which is refused";
+        let error = Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);
+        return Decision::Refuse(error);
+    }
+    let next = Box::new(next(request, head.status(), url));
+    let Some(rule) = rule else {
+        return Decision::Follow(next);
+    };
+    match rule(&Attempt::new(request, &next, head, history)) {
+        Action::Follow => Decision::Follow(next),
+        Action::Stop => Decision::Deliver,
+        Action::Fail(source) => {
+            let error = Error::new(Kind::BadRedirect, "the redirect policy refuses it");
+            let error = error.with_phase(Phase::Redirect).with_source(source);
             Decision::Refuse(error)
         }
-        Ok(url) => Decision::Follow(Box::new(next(request, head.status(), url))),
-        Err(error) => Decision::Refuse(error),
     }
 }
 

@@ -23,7 +23,6 @@ use std::fmt;
 use std::time::SystemTime;
 
 pub use file::CookieFileError;
-pub(crate) use header::merge_header;
 pub use jar::{CookieJar, CookieJarBuilder};
 
 mod admit;

@@ -12,6 +12,7 @@ use loom::thread;
 use super::mailbox::{Alarm, Mailbox};
 use super::pipe::{Budget, Credit, Item, PipeReader, pipe};
 use super::slot::slot;
+use super::steps::Steps;
 
 #[test]
 fn slot_fill_against_poll() {
@@ -188,5 +189,41 @@ fn mailbox_push_against_close() {
         let left = mailbox.close().len();
         let accepted = producer.join().unwrap();
         assert_eq!(accepted, left == 1);
+    });
+}
+
+/// A step that was started hears of a cancellation after it, or there was none.
+#[test]
+fn steps_cancel_against_the_next() {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Word {
+        Start(u8),
+        Cancel(u8),
+    }
+    loom::model(|| {
+        let steps = Arc::new(Steps::new(1));
+        let driver = Arc::new(Mutex::new(vec![Word::Start(1)]));
+        let canceller = {
+            let (steps, driver) = (Arc::clone(&steps), Arc::clone(&driver));
+            thread::spawn(move || {
+                let current = steps.cancel();
+                driver.lock().unwrap().push(Word::Cancel(current));
+            })
+        };
+        if steps.go_on(2) {
+            driver.lock().unwrap().push(Word::Start(2));
+            if steps.is_cancelled() {
+                driver.lock().unwrap().push(Word::Cancel(2));
+            }
+        }
+        canceller.join().unwrap();
+        let heard = driver.lock().unwrap();
+        let ended = |step| {
+            let start = heard.iter().position(|word| *word == Word::Start(step));
+            start.is_none_or(|at| heard[at..].contains(&Word::Cancel(step)))
+        };
+        // The first is over by itself where the second was started.
+        let second = heard.contains(&Word::Start(2));
+        assert!(ended(2) && (second || ended(1)));
     });
 }

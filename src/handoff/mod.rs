@@ -5,6 +5,7 @@
 //! | [`slot`] | one value, once | filled, or the sender is gone |
 //! | [`pipe`] | body data under a byte budget | an end value, or broken |
 //! | [`mailbox`] | commands of many producers to one consumer | closed |
+//! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
 //! Each is a mutex around plain state, its flags included: no lone atomics, so
 //! that a state and the question "must I wake somebody?" are always judged in
@@ -23,6 +24,7 @@ pub(crate) mod mailbox;
 pub(crate) mod park;
 pub(crate) mod pipe;
 pub(crate) mod slot;
+pub(crate) mod steps;
 
 use std::cell::RefCell;
 use std::mem;

@@ -15,7 +15,7 @@ use crate::api::pending::Pending;
 use crate::api::response::Response;
 use crate::api::send::Send;
 use crate::api::session::Session;
-use crate::call::{About, ReadLimits, Reading};
+use crate::call::{About, ReadLimits, Reading, Told};
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
@@ -182,7 +182,15 @@ fn whatever_a_child_drops_it_leaves_alone() {
     let (sender, receiver) = slot();
     let id = ExchangeId::next();
     let driver = Driver::Reactor;
-    let send = Send::new(receiver, connector.clone(), id, READING, driver, false);
+    let send = Send::new(
+        receiver,
+        connector.clone(),
+        id,
+        READING,
+        driver,
+        false,
+        false,
+    );
     let pending: Pending<Response> = Pending::new(send);
 
     beside_held_locks(&connector, move || {
@@ -195,7 +203,7 @@ fn whatever_a_child_drops_it_leaves_alone() {
     assert_ne!(in_response.credit(), Credit::Abandoned);
     assert_ne!(in_reader.credit(), Credit::Abandoned);
     assert!(
-        sender.fill(Err(Error::closed())).is_ok(),
+        sender.fill(Told::Done(Err(Error::closed()))).is_ok(),
         "its end is there"
     );
 }
@@ -207,7 +215,15 @@ fn a_child_does_not_wait_for_what_its_parent_gets() {
     let (_sender, receiver) = slot();
     let driver = Driver::Reactor;
     let id = ExchangeId::next();
-    let send = Send::new(receiver, connector.clone(), id, READING, driver, false);
+    let send = Send::new(
+        receiver,
+        connector.clone(),
+        id,
+        READING,
+        driver,
+        false,
+        false,
+    );
     let ended = Pending::new(send).wait().map(drop);
     assert_eq!(ended.unwrap_err().kind(), Kind::Closed);
 

@@ -223,6 +223,7 @@ impl RequestBuilder {
         let (sender, receiver) = slot();
         let now = Instant::now();
         let call = Call::new(request, self.settings, context, self.tls, now, sender);
+        let is_waited = call.is_waited();
         let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
         let id = ExchangeId::next();
         let leased = match driver {
@@ -232,7 +233,9 @@ impl RequestBuilder {
                 false
             }
         };
-        Ok(Send::new(receiver, connector, id, reading, driver, leased))
+        Ok(Send::new(
+            receiver, connector, id, reading, driver, leased, is_waited,
+        ))
     }
 
     fn set(&mut self) -> &mut Settings {

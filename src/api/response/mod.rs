@@ -12,7 +12,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
 use super::body::{Body, Driver};
-use super::pending::{CancelHandle, Pending, wait_on};
+use super::cancel::{Aim, CancelHandle};
+use super::pending::{Pending, wait_on};
 use super::send::{StatusError, is_error};
 use crate::call::About;
 use crate::error::Error;
@@ -52,7 +53,7 @@ pub struct Response {
     headers: OnceLock<Box<HeaderMap>>,
     body: BodyPlace,
     /// Kept here, for the body may be elsewhere.
-    cancel: CancelHandle,
+    cancel: Option<Aim>,
 }
 
 /// Where the body is: here, or with a `start_chunk` that has not ended.
@@ -63,7 +64,7 @@ enum BodyPlace {
 
 impl Response {
     pub(super) fn new(about: Arc<About>, body: Body) -> Self {
-        let cancel = body.cancel_handle();
+        let cancel = body.aim();
         Self {
             about,
             headers: OnceLock::new(),
@@ -189,7 +190,7 @@ impl Response {
     /// A handle with which any thread can break off the body while this one
     /// reads it, in whichever way.
     pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
+        self.cancel.clone().into()
     }
 
     pub(super) fn head(&self) -> &ResponseHead {

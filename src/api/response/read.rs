@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::{BodyPlace, Response, lent, lock};
 use crate::api::body::{Body, Driver};
 use crate::api::bytes::{Collect, may_be_text, to_text};
-use crate::api::pending::{CancelHandle, Operation, Pending, wait_on};
+use crate::api::cancel::CancelHandle;
+use crate::api::pending::{Operation, Pending, wait_on};
 use crate::api::reader::BodyReader;
 use crate::error::{Error, Phase};
 

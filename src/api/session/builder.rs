@@ -12,7 +12,7 @@ use crate::api::connector::Connector;
 #[cfg(feature = "tls")]
 use crate::api::tls::TlsConfig;
 use crate::api::url::{IntoUrl, Known};
-use crate::call::{Auth, Context, Cookies, Settings, TlsSource};
+use crate::call::{Auth, Context, CookieStore, Cookies, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::{Error, Kind, Phase, without_credentials};
@@ -55,17 +55,8 @@ pub struct SessionBuilder {
     #[cfg(feature = "json")]
     json_serializer: Option<JsonSerializer>,
     mistake: Option<Error>,
-    #[cfg(feature = "cookies")]
-    jar: JarChoice,
-}
-
-#[cfg(feature = "cookies")]
-#[derive(Debug, Default)]
-enum JarChoice {
-    #[default]
-    Own,
-    Given(CookieJar),
-    None,
+    /// A jar of its own, unless something is said.
+    cookies: Option<Cookies>,
 }
 
 crate::api::settings::setters!(SessionBuilder);
@@ -172,14 +163,21 @@ impl SessionBuilder {
     /// Keeps cookies in this jar, which others may share (SPEC S9).
     #[cfg(feature = "cookies")]
     pub fn cookie_jar(mut self, jar: CookieJar) -> Self {
-        self.jar = JarChoice::Given(jar);
+        self.cookies = Some(Cookies::Jar(jar));
         self
     }
 
-    /// Keeps no cookies (SPEC S9, K12).
-    #[cfg(feature = "cookies")]
+    /// Keeps cookies in this store, which is called on the threads that send
+    /// requests and wait for them (SPEC S9): see [`CookieStore`].
+    pub fn cookie_store(mut self, store: Arc<dyn CookieStore>) -> Self {
+        self.cookies = Some(Cookies::Foreign(store));
+        self
+    }
+
+    /// Keeps no cookies (SPEC S9, K12). Without the feature `cookies` that is the
+    /// default.
     pub fn no_cookies(mut self) -> Self {
-        self.jar = JarChoice::None;
+        self.cookies = Some(Cookies::None);
         self
     }
 
@@ -197,14 +195,7 @@ impl SessionBuilder {
         let base = self.take_base();
         let owns_connector = self.connector.is_none();
         let connector = self.connector.unwrap_or_default();
-        #[cfg(feature = "cookies")]
-        let cookies = Cookies(match self.jar {
-            JarChoice::Own => Some(CookieJar::new()),
-            JarChoice::Given(jar) => Some(jar),
-            JarChoice::None => None,
-        });
-        #[cfg(not(feature = "cookies"))]
-        let cookies = Cookies;
+        let cookies = self.cookies.unwrap_or_else(Cookies::own);
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());

@@ -15,10 +15,11 @@ impl Session {
         &self.inner.connector
     }
 
-    /// The cookie jar, unless the session keeps none (SPEC S31).
+    /// The cookie jar, unless the session keeps no cookies, or keeps them in a
+    /// [store of another kind](crate::SessionBuilder::cookie_store) (SPEC S31).
     #[cfg(feature = "cookies")]
     pub fn cookie_jar(&self) -> Option<&CookieJar> {
-        self.inner.context.cookies().0.as_ref()
+        self.inner.context.cookies().jar()
     }
 
     /// The time limits of its requests (SPEC S31).
