@@ -133,6 +133,8 @@ pub mod fuzzing;
 #[cfg(not(loom))]
 mod head;
 #[cfg(not(loom))]
+mod http_date;
+#[cfg(not(loom))]
 mod job;
 #[cfg(all(unix, not(loom)))]
 mod lease;
@@ -175,7 +177,9 @@ mod exports {
     pub use crate::api::tls::TlsConfig;
     pub use crate::api::url::IntoUrl;
     pub use crate::auth::{Auth, BasicAuth};
-    pub use crate::call::{Action, Attempt, CookieStore, RedirectPolicy, RedirectRule, Timeouts};
+    pub use crate::call::{
+        Action, Attempt, CookieStore, RedirectPolicy, RedirectRule, RetryPolicy, Timeouts,
+    };
     pub use crate::coding::encode::Encoding;
     #[cfg(feature = "cookies")]
     pub use crate::cookie::{

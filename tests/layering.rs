@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sync", LEAVES),
     ("hash", LEAVES),
     ("head", LEAVES),
+    ("http_date", LEAVES),
     ("tls", LEAVES),
     ("tls_none", LEAVES),
     ("job", LEAVES),
@@ -68,7 +69,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 const LEAVES: &[&str] = &[
-    "error", "sync", "hash", "head", "tls", "job", "handoff", "pool",
+    "error",
+    "sync",
+    "hash",
+    "head",
+    "http_date",
+    "tls",
+    "job",
+    "handoff",
+    "pool",
 ];
 
 /// One dependency, one home: the modules that may name an external crate.

@@ -363,7 +363,7 @@ impl Body {
             .with_history(&about.history)
             .with_request(about.request_info())
             .with_facts(&about.facts)
-            .with_attempts(about.attempts, about.history.len())
+            .with_attempts(about.attempts, about.retries, about.history.len())
     }
 
     /// What the exchange has cost, as far as that is known.
@@ -373,6 +373,7 @@ impl Body {
             None => stats,
             Some(tally) => Stats {
                 attempts: stats.attempts,
+                retries: stats.retries,
                 redirects: stats.redirects,
                 ..Stats::of(stats.reused, tally)
             },

@@ -122,6 +122,7 @@ impl Connector {
             waiting: stats.waiting,
             opened: stats.opened,
             reused: stats.reused,
+            retried: stats.retried,
         }
     }
 
@@ -316,6 +317,10 @@ pub struct ConnectorStats {
     pub opened: u64,
     /// Requests that were given a connection that had served before.
     pub reused: u64,
+    /// Requests that were sent once more: what a stale connection had swallowed
+    /// (SPEC Y1), and what a [`RetryPolicy`](crate::RetryPolicy) had tried again
+    /// (SPEC Y2).
+    pub retried: u64,
 }
 
 /// Settings of a [`Connector`].

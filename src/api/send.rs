@@ -273,6 +273,7 @@ impl StatusError {
             .with_url(response.url())
             .with_peer(response.remote_addr())
             .with_history(response.shared_history())
+            .with_stats(response.stats())
             .with_response(ErrorResponse {
                 status,
                 reason,

@@ -147,6 +147,14 @@ macro_rules! setters {
                 self
             }
 
+            /// When a request that failed, or was answered by certain statuses, is
+            /// tried again, and after how long (SPEC Y2): see
+            /// [`RetryPolicy`](crate::RetryPolicy). Default `None`: never.
+            pub fn retry(mut self, policy: impl Into<Option<crate::call::RetryPolicy>>) -> Self {
+                self.set().retry = policy.into().map(std::sync::Arc::new);
+                self
+            }
+
             /// How much of a body is read ahead of its reader, in bytes; reading
             /// pauses above twice that (SPEC S20, Q18). Default 256 KiB; 0 is 1.
             pub fn read_buffer(mut self, bytes: usize) -> Self {

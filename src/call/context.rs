@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::retry::Spent;
 use super::{Cookies, TlsSource};
 use crate::job::PoolKey;
 use crate::tls::Client;
@@ -14,6 +15,7 @@ pub(crate) struct Context(Arc<Shared>);
 struct Shared {
     tls: TlsSource,
     cookies: Cookies,
+    spent: Spent,
     /// The key of the request before: most go where that one went.
     last: Mutex<Option<PoolKey>>,
 }
@@ -23,6 +25,7 @@ impl Context {
         Self(Arc::new(Shared {
             tls,
             cookies,
+            spent: Spent::default(),
             last: Mutex::new(None),
         }))
     }
@@ -38,6 +41,10 @@ impl Context {
 
     pub(crate) fn cookies(&self) -> &Cookies {
         &self.0.cookies
+    }
+
+    pub(super) fn spent(&self) -> &Spent {
+        &self.0.spent
     }
 
     /// [`PoolKey::new`], or the last one if it is the same.

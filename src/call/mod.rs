@@ -15,6 +15,7 @@ mod head;
 mod merge;
 mod policy;
 mod redirect;
+mod retry;
 mod settings;
 mod tls;
 mod waited;
@@ -36,6 +37,7 @@ pub(crate) use self::merge::merge_cookies;
 pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
+pub use self::retry::RetryPolicy;
 pub use self::settings::Timeouts;
 pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
 pub(crate) use self::tls::TlsSource;
@@ -90,6 +92,10 @@ pub(crate) struct Call {
     history: Vec<Hop>,
     /// Sent so far, first attempts included.
     attempts: u32,
+    /// Those of them that were sent once more, for whatever reason.
+    retries: u32,
+    /// Those of these that the caller's policy has had sent (SPEC Y2).
+    tries: u32,
     /// A stale connection has been made good once; not twice (SPEC Y1).
     retried: bool,
     /// The next exchange goes on a new connection.
@@ -121,6 +127,7 @@ pub(crate) struct About {
     pub(crate) url: Url,
     pub(crate) history: Arc<[Hop]>,
     pub(crate) attempts: u32,
+    pub(crate) retries: u32,
 }
 
 impl About {
@@ -135,6 +142,7 @@ impl About {
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             attempts: self.attempts,
+            retries: self.retries,
             redirects: u32::try_from(self.history.len()).unwrap_or(u32::MAX),
             ..Stats::of(self.facts.reused, self.facts.tally)
         }
@@ -191,6 +199,8 @@ impl Call {
             tls,
             history: Vec::new(),
             attempts: 0,
+            retries: 0,
+            tries: 0,
             retried: false,
             fresh: false,
             deadline,
@@ -290,18 +300,25 @@ impl Call {
         self: Box<Self>,
         asked: Box<Exchange>,
         outcome: Result<Reply, Failure>,
-        _: Instant,
+        now: Instant,
     ) -> Next {
         match outcome {
-            Ok(reply) => self.replied(asked, reply),
-            Err(failure) => self.failed(&asked, failure),
+            Ok(reply) => self.replied(asked, reply, now),
+            Err(failure) => self.failed(&asked, failure, now),
         }
     }
 
-    fn replied(self: Box<Self>, asked: Box<Exchange>, reply: Reply) -> Next {
+    fn replied(mut self: Box<Self>, asked: Box<Exchange>, reply: Reply, now: Instant) -> Next {
         self.context.cookies().store(&self.request.url, &reply.head);
         match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
-            Decision::Deliver => self.deliver(asked, reply),
+            Decision::Deliver => {
+                if self.settings.retry.is_some()
+                    && let Some(rest) = self.rest_after_reply(&reply.head, now)
+                {
+                    return self.again(now.checked_add(rest));
+                }
+                self.deliver(asked, reply)
+            }
             Decision::Follow(next) => self.follow(*next, asked, &reply),
             Decision::Refuse(error) => self.refuse(error, &asked, &reply),
         }
@@ -344,9 +361,12 @@ impl Call {
         self.fail_asked(error, asked)
     }
 
-    fn failed(mut self: Box<Self>, asked: &Exchange, failure: Failure) -> Next {
+    fn failed(mut self: Box<Self>, asked: &Exchange, failure: Failure, now: Instant) -> Next {
         if self.may_send_again(failure.progress) && !is_final(&failure.error) {
-            return self.again();
+            return self.again(None);
+        }
+        if let Some(rest) = self.rest_after_failure(&failure, now) {
+            return self.again(now.checked_add(rest));
         }
         self.fail_asked(failure.error, asked)
     }
@@ -369,9 +389,14 @@ impl Call {
         again
     }
 
-    fn again(self: Box<Self>) -> Next {
+    /// The same once more, at once or when the time has come.
+    fn again(mut self: Box<Self>, not_before: Option<Instant>) -> Next {
+        self.retries += 1;
         match self.into_exchange() {
-            Ok(exchange) => Next::Again(exchange),
+            Ok(mut exchange) => {
+                exchange.not_before = not_before;
+                Next::Again(exchange)
+            }
             Err((call, error)) => call.fail(error),
         }
     }
@@ -385,6 +410,7 @@ impl Call {
             url: self.request.url,
             history: shared(self.history),
             attempts: self.attempts,
+            retries: self.retries,
         });
         let body = reply.body;
         fill(self.slot, Ok(Answer { about, body }))
@@ -397,9 +423,11 @@ impl Call {
     }
 
     fn fail(self: Box<Self>, error: Error) -> Next {
-        let error = error
-            .with_url(&self.request.url)
-            .with_attempts(self.attempts, self.history.len());
+        let error = error.with_url(&self.request.url).with_attempts(
+            self.attempts,
+            self.retries,
+            self.history.len(),
+        );
         let history = shared(self.history);
         fill(self.slot, Err(error.with_history(&history)))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{StatusCode, Version};
 
-use super::{RedirectPolicy, Request};
+use super::{RedirectPolicy, Request, RetryPolicy};
 use crate::coding::encode::Encoding;
 use crate::error::Error;
 use crate::handoff::pipe::Budget;
@@ -162,6 +162,8 @@ pub(crate) struct Settings {
     /// D6: no redirect leads from https to http.
     pub(crate) refuse_downgrade: bool,
     pub(crate) retry_stale: bool,
+    /// Y2.
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
     pub(crate) version: Version,
     pub(crate) reading: Reading,
     /// Q9.
@@ -192,6 +194,7 @@ impl Default for Settings {
             redirects: RedirectPolicy::default(),
             refuse_downgrade: false,
             retry_stale: true,
+            retry: None,
             version: Version::HTTP_11,
             reading: Reading::default(),
             compress: None,

@@ -76,7 +76,7 @@ pub enum Phase {
     Body,
     /// Following a redirect.
     Redirect,
-    /// Waiting to try again (SPEC Y2).
+    /// Waiting to try again ([`RetryPolicy`](crate::RetryPolicy)).
     Retry,
     /// The limit of the whole request passed, wherever it was.
     Total,

@@ -107,12 +107,21 @@ impl Error {
         self.with_peer(Some(facts.link.peer))
     }
 
-    /// Adds how often the request was sent, and over how many redirects.
+    /// Adds how often the request was sent, how often of these once more, and over
+    /// how many redirects.
     #[cold]
-    pub(crate) fn with_attempts(mut self, attempts: u32, redirects: usize) -> Self {
+    pub(crate) fn with_attempts(mut self, attempts: u32, retries: u32, redirects: usize) -> Self {
         let stats = self.edit().stats.get_or_insert_default();
         stats.attempts = attempts;
+        stats.retries = retries;
         stats.redirects = u32::try_from(redirects).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Adds what it has cost, all of it.
+    #[cold]
+    pub(crate) fn with_stats(mut self, stats: Stats) -> Self {
+        self.edit().stats = Some(stats);
         self
     }
 

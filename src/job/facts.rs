@@ -189,9 +189,13 @@ impl fmt::Debug for RequestInfo {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Exchanges begun: one a hop, and one more for each that was sent again
-    /// (SPEC Y1). Zero for a request that was refused at the verb.
+    /// Exchanges begun: one a hop, and one more for each that was sent again.
+    /// Zero for a request that was refused at the verb.
     pub attempts: u32,
+    /// Those of them that were sent again: since a stale connection had swallowed
+    /// them (SPEC Y1), or since a [`RetryPolicy`](crate::RetryPolicy) said so
+    /// (SPEC Y2).
+    pub retries: u32,
     /// Redirects followed.
     pub redirects: u32,
     /// Whether the connection had served an earlier request.

@@ -59,6 +59,7 @@ pub(super) struct Ledger<K: Key, C: Pooled> {
     looked: u64,
     opened: u64,
     reused: u64,
+    retried: u64,
 }
 
 /// A slot, with or without a connection.
@@ -118,6 +119,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             looked: 0,
             opened: 0,
             reused: 0,
+            retried: 0,
         }
     }
 
@@ -407,6 +409,10 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         self.opened += 1;
     }
 
+    pub(super) fn count_retry(&mut self) {
+        self.retried += 1;
+    }
+
     pub(super) fn count_reuse(&mut self) {
         self.reused += 1;
     }
@@ -418,6 +424,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             waiting: self.waiting,
             opened: self.opened,
             reused: self.reused,
+            retried: self.retried,
         }
     }
 

@@ -108,6 +108,8 @@ pub(crate) struct PoolStats {
     pub opened: u64,
     /// How often a connection was handed out again.
     pub reused: u64,
+    /// Requests that were started once more.
+    pub retried: u64,
 }
 
 /// The pool; shared as `Arc<Pool<K, C>>`.
@@ -303,6 +305,11 @@ impl<K: Key, C: Pooled> Pool<K, C> {
                 driven: ledger.leases.revoke_all(Revoked::Closed),
             }
         })
+    }
+
+    /// For the books alone: a request is started that was sent before.
+    pub(crate) fn count_retry(&self) {
+        lock(&self.ledger).count_retry();
     }
 
     pub(crate) fn stats(&self) -> PoolStats {

@@ -78,9 +78,12 @@ impl Wake for Nudge {
 
 impl<N: Net> Engine<N> {
     pub(super) fn start(&mut self, id: ExchangeId, mut exchange: Box<Exchange>) {
-        if let Some(until) = exchange.not_before.take()
-            && until > self.now
-        {
+        let not_before = exchange.not_before.take();
+        if exchange.fresh || not_before.is_some() {
+            // Both come here, whoever drove the one before.
+            self.pool.count_retry();
+        }
+        if let Some(until) = not_before.filter(|until| *until > self.now) {
             return self.set(id, Running::Resting { exchange, until });
         }
         // Of each try; the rest before it does not count.

@@ -156,6 +156,7 @@ fn about() -> About {
         url: "http://10.0.0.1/".parse().expect("a URL"),
         history: Arc::from([]),
         attempts: 1,
+        retries: 0,
     }
 }
 

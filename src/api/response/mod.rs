@@ -145,10 +145,16 @@ impl Response {
         self.about.facts.reused
     }
 
-    /// How often a request was sent: once a hop, and once more for each stale
-    /// connection that was made good (SPEC Y1).
+    /// How often the request was sent: once a hop, and once more for each
+    /// [retry](Self::retries).
     pub fn attempts(&self) -> u32 {
         self.about.attempts
+    }
+
+    /// How often it was sent once more: since a stale connection had swallowed it
+    /// (SPEC Y1), or since a [`RetryPolicy`](crate::RetryPolicy) said so (SPEC Y2).
+    pub fn retries(&self) -> u32 {
+        self.about.retries
     }
 
     /// This response, or an error if its status is 400 or above (SPEC R22).
