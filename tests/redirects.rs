@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "redirects/requote.rs"]
+mod requote;
+
 use std::collections::HashSet;
 
 use miohttp::{

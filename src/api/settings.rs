@@ -36,6 +36,19 @@ macro_rules! setters {
                 self
             }
 
+            /// Whether the target of a redirect is brought into one form before it is
+            /// asked for (SPEC S32, RFC 3986 §6.2.2): `%7e` becomes `~`, `%c3` becomes
+            /// `%C3`, and what a URL cannot hold is encoded. Default true.
+            ///
+            /// With false path and query go out as the server has written them, for
+            /// servers that compare them byte by byte; only spaces, control characters
+            /// and what is not ASCII are encoded. [`Response::url`](crate::Response::url)
+            /// shows the URL as it is understood either way.
+            pub fn requote_redirect_url(mut self, requote: bool) -> Self {
+                self.set().requote = requote;
+                self
+            }
+
             /// The version requests are sent in (SPEC S8): HTTP/1.1, the
             /// default, or HTTP/1.0, whose keep-alive is then asked for. Others
             /// are an error of kind

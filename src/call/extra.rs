@@ -33,7 +33,11 @@ impl Extra {
 /// Appends to a target what no request line can hold in percent-encoding, and
 /// all else as it is (RFC 9112 §3.2).
 pub(crate) fn escape_target(text: &str, target: &mut String) {
-    for byte in text.bytes() {
+    escape_bytes(text.as_bytes(), target);
+}
+
+pub(super) fn escape_bytes(text: &[u8], target: &mut String) {
+    for &byte in text {
         match byte {
             b'#' | ..=b' ' | 0x7f.. => target.push_str(&format!("%{byte:02X}")),
             _ => target.push(char::from(byte)),

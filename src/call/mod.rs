@@ -15,6 +15,7 @@ mod head;
 mod merge;
 mod policy;
 mod redirect;
+mod requote;
 mod retry;
 mod settings;
 mod tls;

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use url::Url;
 
+use super::requote;
 use super::{Action, Attempt, Auth, RedirectPolicy, Request, Settings};
 use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::{Hop, ResponseHead};
@@ -41,8 +42,15 @@ pub(super) fn decide(
         let error = Error::new(Kind::TooManyRedirects, message).with_phase(Phase::Redirect);
         return Decision::Refuse(error);
     }
-    let url = match target(&request.url, location) {
-        Ok(url) => url,
+    let (url, written) = match target(&request.url, location) {
+        Ok(mut url) if settings.requote => {
+            requote::normalise(&mut url);
+            (url, None)
+        }
+        Ok(url) => {
+            let written = requote::verbatim(request.target(), location, &url);
+            (url, written)
+        }
         Err(error) => return Decision::Refuse(error),
     };
     if settings.refuse_downgrade && is_downgrade(&request.url, &url) {
@@ -50,7 +58,10 @@ pub(super) fn decide(
         let error = Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);
         return Decision::Refuse(error);
     }
-    let next = Box::new(next(request, head.status(), url));
+    let mut next = Box::new(next(request, head.status(), url));
+    if let Some(written) = written.filter(|written| written != next.target()) {
+        next.extra.get_or_insert_default().target = Some(written);
+    }
     let Some(rule) = rule else {
         return Decision::Follow(next);
     };

@@ -161,6 +161,8 @@ pub(crate) struct Settings {
     pub(crate) redirects: RedirectPolicy,
     /// D6: no redirect leads from https to http.
     pub(crate) refuse_downgrade: bool,
+    /// S32.
+    pub(crate) requote: bool,
     pub(crate) retry_stale: bool,
     /// Y2.
     pub(crate) retry: Option<Arc<RetryPolicy>>,
@@ -193,6 +195,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             redirects: RedirectPolicy::default(),
             refuse_downgrade: false,
+            requote: true,
             retry_stale: true,
             retry: None,
             version: Version::HTTP_11,
