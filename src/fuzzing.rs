@@ -141,6 +141,7 @@ fn asked(ask: u8) -> Machine {
             max_line: 20,
             max_field: 16,
             max_fields: 2,
+            strict: false,
         },
     };
     let mut machine = Machine::new(limits);

@@ -6,6 +6,7 @@
 //! is. So a started request follows its redirects while nobody waits for it.
 
 mod facts;
+mod limits;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 
 pub(crate) use self::facts::{Facts, LinkFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
+pub(crate) use self::limits::{LowSpeed, RareLimits};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
 use crate::head::{Fields, RequestHead, ResponseHead};
@@ -193,7 +195,7 @@ impl From<Bytes> for Upload {
 }
 
 /// The limits one exchange runs under. Durations that are `None` are not limited.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ExchangeLimits {
     /// The absolute end of the whole request (T1), with its length for the message.
     pub(crate) total: Option<(Instant, Duration)>,
@@ -213,6 +215,7 @@ pub(crate) struct ExchangeLimits {
     pub(crate) read_until_eof: bool,
     /// How much of a body is held before reading pauses (S20).
     pub(crate) pipe: Budget,
+    pub(crate) rare: Option<Arc<RareLimits>>,
 }
 
 #[cfg(all(test, not(loom)))]
@@ -233,6 +236,7 @@ impl ExchangeLimits {
                 low: 256 * 1024,
                 high: 512 * 1024,
             },
+            rare: None,
         }
     }
 }

@@ -366,6 +366,10 @@ impl Body {
             .with_attempts(about.attempts, about.retries, about.history.len())
     }
 
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.tally.unwrap_or(self.about.facts.tally).truncated
+    }
+
     /// What the exchange has cost, as far as that is known.
     pub(crate) fn stats(&self) -> Stats {
         let stats = self.about.stats();

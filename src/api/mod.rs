@@ -9,6 +9,7 @@ pub(crate) mod free;
 #[cfg(feature = "json")]
 pub(crate) mod pairs;
 pub(crate) mod pending;
+mod rates;
 pub(crate) mod reader;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -8,10 +8,11 @@ macro_rules! setters {
     ($builder:ident) => {
         impl $builder {
             /// The limit of a whole request, redirects and body included, 300 s
-            /// by default; zero or `None` is none (SPEC Q14, T1).
+            /// by default; zero or `None` is none (SPEC Q14, T1). It stands as it
+            /// is: no longer limit of another kind lifts it (SPEC T7).
             pub fn timeout(mut self, total: impl Into<Option<std::time::Duration>>) -> Self {
                 let settings = self.set();
-                settings.timeouts = settings.timeouts.total(total);
+                settings.timeouts = settings.timeouts.firm_total(total);
                 self
             }
 

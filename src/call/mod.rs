@@ -18,6 +18,7 @@ mod redirect;
 mod requote;
 mod retry;
 mod settings;
+mod timeouts;
 mod tls;
 mod waited;
 
@@ -39,8 +40,8 @@ pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
 pub use self::retry::RetryPolicy;
-pub use self::settings::Timeouts;
 pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
+pub use self::timeouts::Timeouts;
 pub(crate) use self::tls::TlsSource;
 pub(crate) use self::waited::{Told, Undecided};
 pub(crate) use crate::auth::Auth;
@@ -190,7 +191,7 @@ impl Call {
     ) -> Self {
         let deadline = settings
             .timeouts
-            .total
+            .effective_total()
             .and_then(|total| Some((now.checked_add(total)?, total)));
         let waited = settings.redirects.is_custom() || context.cookies().is_foreign();
         Self {
@@ -235,6 +236,7 @@ impl Call {
             max_fields: settings.max_fields,
             read_until_eof: settings.read_until_eof,
             pipe: settings.pipe_budget(),
+            rare: settings.rare().cloned(),
         };
         Ok(Box::new(Exchange {
             key,

@@ -6,104 +6,12 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{StatusCode, Version};
 
-use super::{RedirectPolicy, Request, RetryPolicy};
+use super::{RedirectPolicy, Request, RetryPolicy, Timeouts};
 use crate::coding::encode::Encoding;
 use crate::error::Error;
 use crate::handoff::pipe::Budget;
 use crate::head::Fields;
-
-/// Time limits of a request (SPEC §5). `None` is no limit.
-///
-/// | limit | default | covers |
-/// |---|---|---|
-/// | `total` | 300 s | from the start to the last byte of the body, redirects included |
-/// | `connect` | none | until a connection is ready: slot, name, TCP, TLS |
-/// | `sock_connect` | 30 s | one attempt to connect: TCP and TLS |
-/// | `sock_read` | none | the gap between received bytes, once the request is sent |
-///
-/// A zero duration means none, too.
-///
-/// ```
-/// use std::time::Duration;
-/// use miohttp::{Session, Timeouts};
-///
-/// let timeouts = Timeouts::new()
-///     .total(Duration::from_secs(20))
-///     .sock_read(Duration::from_secs(5));
-/// let session = Session::builder().timeouts(timeouts).build();
-/// # drop(session);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    pub(crate) total: Option<Duration>,
-    pub(crate) connect: Option<Duration>,
-    pub(crate) sock_connect: Option<Duration>,
-    pub(crate) sock_read: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            total: Some(Duration::from_secs(300)),
-            connect: None,
-            sock_connect: Some(Duration::from_secs(30)),
-            sock_read: None,
-        }
-    }
-}
-
-impl Timeouts {
-    /// The defaults of the table above.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// No limit at all. A server that goes silent then holds a request for ever.
-    pub fn none() -> Self {
-        Self {
-            total: None,
-            connect: None,
-            sock_connect: None,
-            sock_read: None,
-        }
-    }
-
-    /// From the start of the request to the last byte of its body, all
-    /// redirects included (SPEC T1). It goes on while the caller reads.
-    #[must_use]
-    pub fn total(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.total = positive(limit);
-        self
-    }
-
-    /// Until a connection is ready: waiting for a slot, resolving the name,
-    /// TCP and TLS (SPEC T2). Begins anew with each redirect.
-    #[must_use]
-    pub fn connect(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.connect = positive(limit);
-        self
-    }
-
-    /// One attempt to connect to one address, TLS included (SPEC T3).
-    #[must_use]
-    pub fn sock_connect(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.sock_connect = positive(limit);
-        self
-    }
-
-    /// The gap between received bytes (SPEC T4). Counts once the request is
-    /// sent and stands still while the reader of the body is the slow one.
-    #[must_use]
-    pub fn sock_read(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.sock_read = positive(limit);
-        self
-    }
-}
-
-/// SPEC T7: zero is none.
-fn positive(limit: impl Into<Option<Duration>>) -> Option<Duration> {
-    limit.into().filter(|limit| !limit.is_zero())
-}
+use crate::job::RareLimits;
 
 /// What is done with an answer once it is there, by whoever reads it.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +95,11 @@ pub(crate) struct Settings {
     /// The automatic fields of a request that brings none of them: made of what
     /// stands above on first use, and to be emptied when that changes.
     pub(super) automatic: OnceLock<Fields>,
+    /// What is set of these beside the timeouts.
+    pub(crate) rare: RareLimits,
+    /// With those of the timeouts, if there is any: made on first use, like
+    /// the fields.
+    pub(super) all_rare: OnceLock<Option<Arc<RareLimits>>>,
 }
 
 impl Default for Settings {
@@ -210,6 +123,8 @@ impl Default for Settings {
             read_until_eof: true,
             force_close: false,
             automatic: OnceLock::new(),
+            rare: RareLimits::default(),
+            all_rare: OnceLock::new(),
         }
     }
 }
@@ -224,7 +139,26 @@ impl Settings {
     pub(crate) fn of_request(shared: &mut Arc<Self>) -> &mut Self {
         let own = Arc::make_mut(shared);
         own.automatic = OnceLock::new();
+        own.all_rare = OnceLock::new();
         own
+    }
+
+    /// The limits that few requests have, if these have any.
+    pub(super) fn rare(&self) -> Option<&Arc<RareLimits>> {
+        let all = self.all_rare.get_or_init(|| {
+            let timeouts = self.timeouts.rare();
+            let all = RareLimits {
+                dns: timeouts.dns,
+                pool_wait: timeouts.pool_wait,
+                tls: timeouts.tls,
+                write_stall: timeouts.write_stall,
+                response_header: timeouts.response_header,
+                low_speed: timeouts.low_speed,
+                ..self.rare.clone()
+            };
+            (!all.is_default()).then(|| Arc::new(all))
+        });
+        all.as_ref()
     }
 
     /// SPEC S20: reading pauses above twice the mark and goes on below it.
@@ -233,22 +167,5 @@ impl Settings {
             low: self.read_buffer,
             high: self.read_buffer.saturating_mul(2),
         }
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zero_and_none_mean_no_limit() {
-        // SPEC T7
-        let timeouts = Timeouts::new()
-            .total(Duration::ZERO)
-            .sock_connect(None)
-            .sock_read(Duration::from_millis(1));
-        assert_eq!(timeouts.total, None);
-        assert_eq!(timeouts.sock_connect, None);
-        assert_eq!(timeouts.sock_read, Some(Duration::from_millis(1)));
     }
 }

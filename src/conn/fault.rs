@@ -19,6 +19,8 @@ pub(crate) enum ConnFault {
     Total(Option<Duration>),
     /// T4, likewise.
     SockRead(Option<Duration>),
+    /// T6, likewise.
+    Limit(Timeout, Option<Duration>),
 }
 
 impl From<LinkFault> for ConnFault {
@@ -39,6 +41,7 @@ impl ConnFault {
         let in_body = phase == Phase::Body;
         match self {
             Self::Total(length) => Error::timed_out(Timeout::Total, length, phase),
+            Self::Limit(which, length) => Error::timed_out(which, length, phase),
             Self::SockRead(gap) => Error::timed_out(Timeout::SockRead, gap, phase),
             Self::Truncated => Error::new(
                 Kind::Payload,

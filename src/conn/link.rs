@@ -299,6 +299,35 @@ impl<S: Stream> Link<S> {
         }
     }
 
+    /// As [`read`](Self::read), but of a plain socket no more than `room`, for
+    /// whoever counts. It never waits.
+    pub(crate) fn read_little(
+        &mut self,
+        into: &mut BytesMut,
+        room: usize,
+    ) -> Result<Read, LinkFault> {
+        self.waits = false;
+        if self.tls.is_some() || room >= SCRATCH {
+            return self.read(into, room);
+        }
+        if !self.readable {
+            return Ok(Read::Blocked);
+        }
+        let before = into.len();
+        into.resize(before + room, 0);
+        let read = self.stream.read(&mut into[before..]);
+        into.truncate(before + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Ok(Read::End { clean: true }),
+            Ok(n) => Ok(Read::Bytes(n)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(Read::Blocked)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes what it can; true when nothing is left to write.
     pub(crate) fn write(&mut self, out: &mut Outgoing) -> Result<bool, LinkFault> {
         if let Some(fault) = self.write_fault.take() {
@@ -359,6 +388,11 @@ impl<S: Stream> Link<S> {
 
     pub(crate) fn has_sent(&self) -> bool {
         self.written > 0
+    }
+
+    /// Bytes that the socket took of this exchange.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// How much of what was to be sent is out.

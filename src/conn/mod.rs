@@ -10,6 +10,7 @@
 mod fault;
 pub(crate) mod link;
 pub(crate) mod outgoing;
+mod pace;
 mod timing;
 #[cfg(feature = "tls")]
 mod tls;
@@ -31,6 +32,7 @@ use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
 use link::{Link, Read};
 use outgoing::Outgoing;
+use pace::{Pace, Standing};
 use timing::Timing;
 
 /// The first read of a response; most fit.
@@ -56,6 +58,8 @@ pub(crate) struct Conn<S> {
     out: Outgoing,
     upload: Upload,
     timing: Timing,
+    /// Only where the exchange has limits that few have.
+    pace: Option<Box<Pace>>,
     /// Exchanges carried before the current one.
     served: u32,
     received: u64,
@@ -90,7 +94,7 @@ pub(crate) struct Want {
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) deadline: Option<Instant>,
-    /// The gap between received bytes is being measured.
+    /// The wait has to be exact: a gap between bytes is being measured, or more.
     pub(crate) gap: bool,
 }
 
@@ -115,6 +119,7 @@ impl<S: Stream> Conn<S> {
             out: Outgoing::default(),
             upload: Upload::default(),
             timing: Timing::default(),
+            pace: None,
             served: 0,
             received: 0,
             answered: false,
@@ -155,6 +160,7 @@ impl<S: Stream> Conn<S> {
             sent: self.link.bytes_sent(),
             received: self.received,
             sent_all: self.machine.is_sent_whole(),
+            truncated: self.pace.as_ref().is_some_and(|pace| pace.truncated),
         }
     }
 
@@ -174,11 +180,16 @@ impl<S: Stream> Conn<S> {
             max_line: limits.max_line,
             max_field: limits.max_field,
             max_fields: limits.max_fields,
+            strict: limits.rare.as_ref().is_some_and(|rare| rare.strict_framing),
         };
         self.machine
             .begin(head, head_limits, limits.read_until_eof, self.out.head());
         self.upload = upload;
         self.timing = Timing::new(limits);
+        self.pace = limits
+            .rare
+            .as_ref()
+            .map(|rare| Box::new(Pace::new(rare, now)));
         if self.machine.awaits_continue() {
             self.timing.await_continue(now);
         }
@@ -196,9 +207,12 @@ impl<S: Stream> Conn<S> {
             // The server does not speak 100-continue; send the body (Q11).
             self.machine.proceed();
         }
+        if let Some(pace) = &mut self.pace {
+            pace.resume(now);
+        }
         let mut moved = 0;
         loop {
-            self.send(&mut moved);
+            self.send(&mut moved, now);
             if self.deliver(sink)? {
                 return Ok(Pumped::Done);
             }
@@ -206,19 +220,33 @@ impl<S: Stream> Conn<S> {
                 return Err(ConnFault::Total(self.timing.total_length()));
             }
             if moved >= TURN {
-                return Ok(Pumped::Again);
+                return self.take_turn(now);
             }
             if !sink.reads_on() {
                 // The peer is not the one who is slow: suspend its gap (T4).
                 self.timing.suspend_read();
-                return Ok(Pumped::Wants(self.want(false)));
+                return self.wait_for(false, now);
             }
             let size = self.read_size.min(sink.room().max(FIRST_READ));
-            match self.link.read(&mut self.input, size)? {
+            let read = match &mut self.pace {
+                None => self.link.read(&mut self.input, size)?,
+                Some(pace) => match pace.may_read(size, now) {
+                    Some(size) => self.link.read_little(&mut self.input, size)?,
+                    None => {
+                        // Nor here.
+                        self.timing.suspend_read();
+                        return self.wait_for(false, now);
+                    }
+                },
+            };
+            match read {
                 Read::Bytes(n) => {
                     moved += n;
                     self.received += n as u64;
                     self.timing.received(now);
+                    if let Some(pace) = &mut self.pace {
+                        pace.received(n, now);
+                    }
                     if n >= size {
                         self.read_size = (self.read_size * 2).min(self.max_read);
                     } else if n < size / 4 {
@@ -226,7 +254,7 @@ impl<S: Stream> Conn<S> {
                     }
                 }
                 // Nothing for the exchange, but its turn is over.
-                Read::Barren => return Ok(Pumped::Again),
+                Read::Barren => return self.take_turn(now),
                 Read::End { clean } => return self.ended(clean, sink),
                 Read::Blocked => {
                     if let Some(fault) = self.link.take_write_fault() {
@@ -235,7 +263,10 @@ impl<S: Stream> Conn<S> {
                     if let Some(fault) = self.send_fault.take() {
                         return Err(fault);
                     }
-                    if self.machine.wants_body() && self.out.is_empty() {
+                    if self.machine.wants_body()
+                        && self.out.is_empty()
+                        && self.may_feed(now).is_some()
+                    {
                         // 100 Continue came, or room did: go on sending. Each
                         // time round takes from the upload or ends it.
                         continue;
@@ -246,7 +277,7 @@ impl<S: Stream> Conn<S> {
                     if self.timing.read_is_due(now) {
                         return Err(ConnFault::SockRead(self.timing.gap()));
                     }
-                    return Ok(Pumped::Wants(self.want(true)));
+                    return self.wait_for(true, now);
                 }
             }
         }
@@ -254,14 +285,15 @@ impl<S: Stream> Conn<S> {
 
     /// Feeds and flushes what is to be sent. A fault waits until what the peer
     /// had to say before has been read.
-    fn send(&mut self, moved: &mut usize) {
+    fn send(&mut self, moved: &mut usize, now: Instant) {
         if self.send_fault.is_some() {
             return;
         }
         loop {
             if self.machine.wants_body()
                 && self.out.body().is_empty()
-                && let Err(fault) = self.feed()
+                && let Some(most) = self.may_feed(now)
+                && let Err(fault) = self.feed(most, now)
             {
                 self.send_fault = Some(fault.into());
                 return;
@@ -280,9 +312,17 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Hands the next pieces of the upload to the machine.
-    fn feed(&mut self) -> Result<(), Fault> {
-        let mut left = UPLOAD_PIECE;
+    /// How much of the upload may be handed on; `None`: not now.
+    fn may_feed(&mut self, now: Instant) -> Option<usize> {
+        match &mut self.pace {
+            None => Some(UPLOAD_PIECE),
+            Some(pace) => pace.may_send(UPLOAD_PIECE, now),
+        }
+    }
+
+    /// Hands the next pieces of the upload to the machine, at most so much.
+    fn feed(&mut self, most: usize, now: Instant) -> Result<(), Fault> {
+        let mut left = most;
         loop {
             let piece = self.upload.take(left);
             left -= piece.len();
@@ -294,6 +334,9 @@ impl<S: Stream> Conn<S> {
             if left == 0 {
                 break;
             }
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.sent((most - left) as u64, now);
         }
         self.out.coalesce();
         Ok(())
@@ -333,7 +376,11 @@ impl<S: Stream> Conn<S> {
     fn ended(&mut self, clean: bool, sink: &mut dyn Sink) -> Result<Pumped, ConnFault> {
         if !clean && self.machine.reads_until_close() {
             // Anybody on the path can cut TLS short (RFC 9112 §9.8, SPEC R41).
-            return Err(ConnFault::Truncated);
+            let pace = self.pace.as_mut();
+            let Some(pace) = pace.filter(|pace| pace.limits().allow_truncated_tls) else {
+                return Err(ConnFault::Truncated);
+            };
+            pace.truncated = true;
         }
         loop {
             match self.machine.receive_eof(&mut self.input) {
@@ -354,18 +401,67 @@ impl<S: Stream> Conn<S> {
         self.out.is_empty() && !self.link.has_outgoing()
     }
 
+    /// The end of a pump that could go on.
+    fn take_turn(&mut self, now: Instant) -> Result<Pumped, ConnFault> {
+        self.judge(true, now)?;
+        Ok(Pumped::Again)
+    }
+
+    /// The end of a pump that has to wait.
+    fn wait_for(&mut self, read: bool, now: Instant) -> Result<Pumped, ConnFault> {
+        self.judge(read, now)?;
+        Ok(Pumped::Wants(self.want(read)))
+    }
+
+    /// Whether a limit has passed that few exchanges have.
+    fn judge(&mut self, read: bool, now: Instant) -> Result<(), ConnFault> {
+        if self.pace.is_some() {
+            let standing = Standing {
+                written: self.link.written(),
+                is_sent: self.is_sent(),
+                wants_write: !self.is_flushed(),
+                awaits_continue: self.machine.awaits_continue(),
+                answered: self.answered,
+                reads: read,
+            };
+            if let Some(pace) = &mut self.pace {
+                pace.judge(standing, now)?;
+            }
+        }
+        Ok(())
+    }
+
     fn want(&self, read: bool) -> Want {
         Want {
             read,
             write: !self.is_flushed(),
-            deadline: self.timing.earliest(),
-            gap: self.timing.is_read_armed(),
+            deadline: self.deadline(),
+            gap: self.timing.is_read_armed() || self.pace.is_some(),
         }
     }
 
     /// When [`Conn::pump`] has to be called even if nothing became ready.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timing.earliest()
+        let earliest = self.timing.earliest();
+        match &self.pace {
+            None => earliest,
+            Some(pace) => earliest.into_iter().chain(pace.earliest()).min(),
+        }
+    }
+
+    /// Nobody drives it for a while: that is not its peer's slowness.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        if let Some(pace) = &mut self.pace {
+            pace.pause(now);
+        }
+    }
+
+    /// Its socket is at its end, and tells so whenever it is waited for: what
+    /// is left is read without regard to a rate.
+    pub(crate) fn unthrottle(&mut self) {
+        if let Some(pace) = &mut self.pace {
+            pace.unthrottle();
+        }
     }
 
     /// How far the exchange came, should it fail now (SPEC Y1).
@@ -406,6 +502,7 @@ impl<S: Stream> Conn<S> {
         self.out.clear();
         self.upload = Upload::default();
         self.timing = Timing::default();
+        self.pace = None;
         self.link.release_buffers();
         true
     }
@@ -414,6 +511,7 @@ impl<S: Stream> Conn<S> {
     /// nothing more to send.
     pub(crate) fn drain_until(&mut self, until: Instant) {
         self.timing = Timing::until(until);
+        self.pace = None;
     }
 
     /// Whether the peer still seems to be there (SPEC P4).

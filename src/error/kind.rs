@@ -100,7 +100,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Which time limit passed (SPEC T1 to T4).
+/// Which time limit passed (SPEC T1, T2, T3, T4, T6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -112,6 +112,18 @@ pub enum Timeout {
     SockConnect,
     /// The gap between received bytes.
     SockRead,
+    /// The wait for a free connection slot.
+    PoolWait,
+    /// Until an address of the host name is known.
+    Dns,
+    /// The TLS handshake of one attempt to connect.
+    Tls,
+    /// The gap between bytes that the network takes of the request.
+    WriteStall,
+    /// From the end of the request to the head of the response.
+    ResponseHeader,
+    /// Fewer bytes of a body moved than have to.
+    LowSpeed,
 }
 
 impl fmt::Display for Timeout {
@@ -121,6 +133,12 @@ impl fmt::Display for Timeout {
             Self::Connect => "connect",
             Self::SockConnect => "sock_connect",
             Self::SockRead => "sock_read",
+            Self::PoolWait => "pool_wait",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::WriteStall => "write_stall",
+            Self::ResponseHeader => "response_header",
+            Self::LowSpeed => "low_speed",
         })
     }
 }

@@ -157,7 +157,13 @@ impl Error {
             Kind::Tls | Kind::Certificate => self.0.phase == Some(Phase::Tls),
             Kind::Timeout => matches!(
                 self.timeout(),
-                Some(Timeout::Connect | Timeout::SockConnect)
+                Some(
+                    Timeout::Connect
+                        | Timeout::SockConnect
+                        | Timeout::PoolWait
+                        | Timeout::Dns
+                        | Timeout::Tls
+                )
             ),
             _ => false,
         }

@@ -35,6 +35,8 @@ pub(crate) struct Tally {
     pub(crate) received: u64,
     /// The whole request went out, its body included.
     pub(crate) sent_all: bool,
+    /// The body ended where TLS was cut off, which was allowed (SPEC R41).
+    pub(crate) truncated: bool,
 }
 
 /// What a TLS handshake has settled (SPEC R9); of a response by

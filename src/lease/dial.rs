@@ -61,7 +61,9 @@ impl Lessee {
         let mut link = Link::new(stream, peer, key.tls_name());
         // On loopback it often is connected by now.
         link.suspect();
-        let opened = establish(&mut link, peer, deadline.as_ref(), now);
+        let rare = exchange.limits.rare.as_ref();
+        let tls_limit = rare.and_then(|rare| rare.tls);
+        let opened = establish(&mut link, peer, deadline, tls_limit, now);
         match opened {
             Ok(()) => {
                 let conn = Box::new(Conn::new(link, None));
@@ -104,7 +106,8 @@ fn deadline(exchange: &Exchange, now: Instant) -> Option<Deadline> {
 fn establish(
     link: &mut Link<MioStream>,
     peer: SocketAddr,
-    deadline: Option<&Deadline>,
+    mut deadline: Option<Deadline>,
+    mut tls_limit: Option<Duration>,
     now: &mut Instant,
 ) -> Result<(), Error> {
     loop {
@@ -114,7 +117,15 @@ fn establish(
             Err(fault) => return Err(connect_error(fault, link.stage(), peer)),
         }
         let stage = link.stage();
-        if let Some(deadline) = deadline
+        if stage == Stage::Handshake
+            && let Some(length) = tls_limit.take()
+            && let Some(at) = now.checked_add(length)
+            && deadline.as_ref().is_none_or(|other| at < other.at)
+        {
+            let limit = Timeout::Tls;
+            deadline = Some(Deadline { at, limit, length });
+        }
+        if let Some(deadline) = &deadline
             && deadline.at <= *now
         {
             let phase = match stage {
@@ -123,13 +134,13 @@ fn establish(
             };
             let error = Error::timed_out(deadline.limit, Some(deadline.length), phase);
             return Err(match deadline.limit {
-                Timeout::SockConnect => error.with_peer(Some(peer)),
+                Timeout::SockConnect | Timeout::Tls => error.with_peer(Some(peer)),
                 _ => error,
             });
         }
         let connecting = stage == Stage::Connect;
         let write = connecting || link.has_outgoing();
-        let until = deadline.map(|deadline| deadline.at);
+        let until = deadline.as_ref().map(|deadline| deadline.at);
         match poll::wait(link.stream(), !connecting, write, until) {
             Ok(state) => link.ready(state),
             Err(error) => {

@@ -298,7 +298,8 @@ impl Lessee {
     }
 
     /// Leaves the rest of a response for the next call.
-    fn park(&self, id: ExchangeId, lease: Lease, outlet: Outlet, now: Instant) {
+    fn park(&self, id: ExchangeId, mut lease: Lease, outlet: Outlet, now: Instant) {
+        lease.pause(now);
         let deadline = lease.deadline();
         match lease.park(id.lease(), outlet, deadline, now) {
             Ok(tell) => self.tell(Some(id), tell),
@@ -339,6 +340,10 @@ fn wait(lease: &mut Lease, want: Want, now: Instant) -> Result<Instant, ConnFaul
     }
     let state = poll::wait(lease.stream(), want.read, want.write, want.deadline)
         .map_err(|error| ConnFault::from(LinkFault::from(error)))?;
+    if state.readable && !want.read {
+        // Told unasked: it is at its end, and no wait would last any more.
+        lease.unthrottle();
+    }
     lease.link().ready(state);
     Ok(poll::now())
 }

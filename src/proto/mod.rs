@@ -142,6 +142,8 @@ pub(crate) enum HeadFault {
     FieldName,
     FieldValue,
     LineEnd,
+    /// A folded line, in strict mode.
+    Folded,
     /// A 101 that no request asked for.
     UnaskedUpgrade,
     /// More 1xx replies than anybody needs.
@@ -170,6 +172,8 @@ pub(crate) enum FramingFault {
     ConflictingLengths,
     /// A transfer coding other than chunked.
     UnsupportedCoding(Box<str>),
+    /// Readable, but in strict mode that is not enough (SPEC R38).
+    Doubtful,
 }
 
 /// What is wrong with chunk framing (RFC 9112 §7.1).
@@ -235,6 +239,7 @@ impl fmt::Display for HeadFault {
             Self::FieldName => "a header field has an invalid name or no colon",
             Self::FieldValue => "a header field has an invalid value",
             Self::LineEnd => "a line of the response head has an invalid end",
+            Self::Folded => "a header field is folded",
             Self::UnaskedUpgrade => "the server switches protocols without being asked",
             Self::TooManyInformational => "the server sent too many informational responses",
         })
@@ -258,6 +263,9 @@ impl fmt::Display for FramingFault {
             Self::InvalidLength => f.write_str("the response has an invalid Content-Length"),
             Self::ConflictingLengths => {
                 f.write_str("the response has conflicting Content-Length values")
+            }
+            Self::Doubtful => {
+                f.write_str("the response has both a length and chunks, or a transfer coding twice")
             }
             Self::UnsupportedCoding(name) => {
                 write!(f, "the response has an unsupported transfer coding: {name}")

@@ -43,6 +43,8 @@ pub(super) struct Dial<N: Net> {
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
     resolving: bool,
+    /// T6: when the first address has to be known.
+    names_by: Option<Instant>,
     /// The most telling failure so far.
     failure: Option<Error>,
 }
@@ -59,6 +61,12 @@ impl<N: Net> Dial<N> {
         }
     }
 
+    /// When the wait for an address is over, while there is one.
+    pub(super) fn names_by(&self) -> Option<Instant> {
+        self.names_by
+            .filter(|_| self.resolving && self.known.is_empty())
+    }
+
     /// When [`Engine::race`] has to look again.
     pub(super) fn deadline(&self, sockets: &mut Table<Socket<N>>) -> Option<Instant> {
         let next = self.next_at.filter(|_| self.has_next(sockets));
@@ -66,10 +74,12 @@ impl<N: Net> Dial<N> {
             .attempts
             .iter()
             .filter_map(|&token| match sockets.get_mut(token) {
-                Some(Socket::Attempt { deadline, .. }) => *deadline,
+                Some(Socket::Attempt { deadline, tls, .. }) => {
+                    deadline.iter().chain(tls.iter()).min().copied()
+                }
                 _ => None,
             });
-        attempts.chain(next).min()
+        attempts.chain(next).chain(self.names_by()).min()
     }
 
     fn in_handshake(&self, sockets: &mut Table<Socket<N>>) -> bool {
@@ -143,6 +153,11 @@ impl<N: Net> Engine<N> {
             attempts: Vec::new(),
             next_at: None,
             resolving: true,
+            names_by: exchange
+                .limits
+                .rare
+                .as_ref()
+                .and_then(|rare| self.now.checked_add(rare.dns?)),
             failure: None,
         };
         let dialing = Running::Dialing {
@@ -295,6 +310,7 @@ impl<N: Net> Engine<N> {
             exchange,
             link,
             deadline,
+            tls: None,
         };
         let token = self.sockets.insert(attempt);
         let Some(Socket::Attempt { link, .. }) = self.sockets.get_mut(token) else {
@@ -319,6 +335,7 @@ impl<N: Net> Engine<N> {
             Ok(false) => {
                 if link.stage() != stage {
                     // In its handshake now: the race pauses.
+                    self.begin_handshake(id, token);
                     self.schedule(id);
                 }
             }
@@ -332,6 +349,18 @@ impl<N: Net> Engine<N> {
                 self.attempt_failed(id, error);
                 self.race(id);
             }
+        }
+    }
+
+    /// The limit of the handshake begins, if it has one (SPEC T6).
+    fn begin_handshake(&mut self, id: ExchangeId, token: Token) {
+        let now = self.now;
+        let Some(Running::Dialing { exchange, .. }) = self.running(id) else {
+            return;
+        };
+        let limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
+        if let Some(Socket::Attempt { tls, .. }) = self.sockets.get_mut(token) {
+            *tls = limit.and_then(|limit| now.checked_add(limit));
         }
     }
 
@@ -350,13 +379,23 @@ impl<N: Net> Engine<N> {
             return;
         };
         let (attempts, limit) = (dial.attempts.clone(), exchange.limits.sock_connect);
+        let tls_limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
         for token in attempts {
-            let Some(Socket::Attempt { deadline, link, .. }) = self.sockets.get_mut(token) else {
+            let Some(Socket::Attempt {
+                deadline,
+                tls,
+                link,
+                ..
+            }) = self.sockets.get_mut(token)
+            else {
                 continue;
             };
-            if deadline.is_none_or(|at| at > now) {
-                continue;
-            }
+            let is_over = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
+            let (which, length) = match (is_over(deadline), is_over(tls)) {
+                (true, _) => (Timeout::SockConnect, limit),
+                (false, true) => (Timeout::Tls, tls_limit),
+                (false, false) => continue,
+            };
             let phase = match link.stage() {
                 Stage::Handshake => Phase::Tls,
                 _ => Phase::Connect,
@@ -366,7 +405,7 @@ impl<N: Net> Engine<N> {
             if let Some(Running::Dialing { dial, .. }) = self.running(id) {
                 dial.attempts.retain(|&attempt| attempt != token);
             }
-            let error = Error::timed_out(Timeout::SockConnect, limit, phase);
+            let error = Error::timed_out(which, length, phase);
             self.attempt_failed(id, error.with_peer(Some(peer)));
         }
     }

@@ -21,8 +21,7 @@ use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{
-    Cancel, Command, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next, PoolKey, Progress,
-    Reply,
+    Cancel, Command, Exchange, ExchangeId, Facts, Failure, Next, PoolKey, Progress, Reply,
 };
 use crate::net::{Net, Stream, Token};
 use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
@@ -44,6 +43,8 @@ pub(super) enum Running<N: Net> {
         exchange: Box<Exchange>,
         ticket: Ticket<PoolKey, Pooled<N>>,
         connect: ConnectLimit,
+        /// T6: for no longer.
+        until: Option<Instant>,
     },
     Dialing {
         exchange: Box<Exchange>,
@@ -92,7 +93,7 @@ impl<N: Net> Engine<N> {
             .connect
             .and_then(|limit| self.now.checked_add(limit));
         if exchange.limits.total.is_some_and(|(at, _)| at <= self.now) {
-            let error = total_error(&exchange.limits, Phase::PoolWait);
+            let error = total_error(exchange.limits.total, Phase::PoolWait);
             return self.fail(id, exchange, error, Progress::Unconnected);
         }
         let nudge = || {
@@ -105,7 +106,13 @@ impl<N: Net> Engine<N> {
             Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
             Checkout::Dial(permit) => self.dial(id, exchange, connect, permit),
             Checkout::Queued(ticket) => {
-                self.wait_for_slot(id, exchange, connect, ticket);
+                let limit = exchange
+                    .limits
+                    .rare
+                    .as_ref()
+                    .and_then(|rare| rare.pool_wait);
+                let until = limit.and_then(|limit| self.now.checked_add(limit));
+                self.wait_for_slot(id, exchange, connect, ticket, until);
                 // What lies parked may end in the bytes that have come, and
                 // then its slot is free.
                 self.take_over_parked();
@@ -120,11 +127,13 @@ impl<N: Net> Engine<N> {
         exchange: Box<Exchange>,
         connect: ConnectLimit,
         ticket: Ticket<PoolKey, Pooled<N>>,
+        until: Option<Instant>,
     ) {
         let waiting = Running::Waiting {
             exchange,
             ticket,
             connect,
+            until,
         };
         self.set(id, waiting);
     }
@@ -285,14 +294,13 @@ impl<N: Net> Engine<N> {
             Some(Running::Asked {
                 exchange, inbox, ..
             }) => {
-                let limits = exchange.limits;
                 let phase = match (inbox.has_head(), sent) {
                     (true, _) => Phase::Body,
                     (false, true) => Phase::Head,
                     (false, false) => Phase::Send,
                 };
                 let error = fault.into_error(phase).with_facts(&facts);
-                let Some((head, body, outlet)) = inbox.into_stream(limits.pipe) else {
+                let Some((head, body, outlet)) = inbox.into_stream(exchange.limits.pipe) else {
                     return self.fail(id, exchange, error, progress);
                 };
                 outlet.fail(error);
@@ -341,6 +349,7 @@ impl<N: Net> Engine<N> {
             exchange,
             ticket,
             connect,
+            until,
         }) = self.remove(id)
         else {
             return;
@@ -348,7 +357,7 @@ impl<N: Net> Engine<N> {
         match ticket.claim() {
             Claim::Taken(lent) => self.take(id, exchange, connect, lent),
             Claim::Dial(permit) => self.dial(id, exchange, connect, permit),
-            Claim::Waiting(ticket) => self.wait_for_slot(id, exchange, connect, ticket),
+            Claim::Waiting(ticket) => self.wait_for_slot(id, exchange, connect, ticket, until),
             Claim::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
         }
     }
@@ -413,19 +422,35 @@ impl<N: Net> Engine<N> {
         };
         entry.entered = None;
         let mut has_rested = false;
+        let mut stage = None;
         let (exchange, connect, phase) = match &entry.running {
             Running::Resting { exchange, until } => {
                 has_rested = *until <= now;
                 (exchange, None, Phase::Retry)
             }
             Running::Waiting {
-                exchange, connect, ..
-            } => (exchange, *connect, Phase::PoolWait),
+                exchange,
+                connect,
+                until,
+                ..
+            } => {
+                let length = exchange
+                    .limits
+                    .rare
+                    .as_ref()
+                    .and_then(|rare| rare.pool_wait);
+                stage = until.map(|at| (at, Timeout::PoolWait, length));
+                (exchange, *connect, Phase::PoolWait)
+            }
             Running::Dialing {
                 exchange,
                 connect,
                 dial,
-            } => (exchange, *connect, dial.phase(&mut self.sockets)),
+            } => {
+                let length = exchange.limits.rare.as_ref().and_then(|rare| rare.dns);
+                stage = dial.names_by().map(|at| (at, Timeout::Dns, length));
+                (exchange, *connect, dial.phase(&mut self.sockets))
+            }
             Running::Asked { token, .. } | Running::Streaming { token, .. } => {
                 let token = *token;
                 self.drive(token);
@@ -433,16 +458,20 @@ impl<N: Net> Engine<N> {
                 return self.schedule(id);
             }
         };
-        let limits = exchange.limits;
-        if limits.total.is_some_and(|(at, _)| at <= now) {
-            self.end_exchange(id, total_error(&limits, phase));
+        let (total, connect_limit) = (exchange.limits.total, exchange.limits.connect);
+        if total.is_some_and(|(at, _)| at <= now) {
+            self.end_exchange(id, total_error(total, phase));
         } else if has_rested {
             if let Some(Running::Resting { exchange, .. }) = self.remove(id) {
                 self.start(id, exchange);
             }
         } else if connect.is_some_and(|at| at <= now) {
-            let error = Error::timed_out(Timeout::Connect, limits.connect, phase);
+            let error = Error::timed_out(Timeout::Connect, connect_limit, phase);
             self.end_exchange(id, error);
+        } else if let Some((at, which, length)) = stage
+            && at <= now
+        {
+            self.end_exchange(id, Error::timed_out(which, length, phase));
         } else {
             self.race(id);
             self.schedule(id);
@@ -486,8 +515,11 @@ impl<N: Net> Engine<N> {
                 earliest([total, Some(*until), None])
             }
             Running::Waiting {
-                exchange, connect, ..
-            } => earliest([exchange.limits.total.map(|(at, _)| at), *connect, None]),
+                exchange,
+                connect,
+                until,
+                ..
+            } => earliest([exchange.limits.total.map(|(at, _)| at), *connect, *until]),
             Running::Dialing {
                 exchange,
                 connect,
@@ -514,8 +546,8 @@ impl<N: Net> Engine<N> {
     }
 }
 
-fn total_error(limits: &ExchangeLimits, phase: Phase) -> Error {
-    let length: Option<Duration> = limits.total.map(|(_, length)| length);
+fn total_error(total: Option<(Instant, Duration)>, phase: Phase) -> Error {
+    let length = total.map(|(_, length)| length);
     Error::timed_out(Timeout::Total, length, phase)
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Socket<N: Net> {
         link: Link<N::Stream>,
         /// T3.
         deadline: Option<Instant>,
+        /// T6: of the handshake, once it has begun.
+        tls: Option<Instant>,
     },
     /// Carries an exchange.
     Busy {

@@ -9,6 +9,7 @@ mod dialing;
 mod faults;
 mod leases;
 mod limits;
+mod pace;
 mod pooling;
 mod request;
 mod resting;

@@ -9,6 +9,7 @@ use crate::call::Auth;
 use crate::error::Error;
 use crate::tls;
 
+crate::api::rates::setters!(RequestBuilder);
 crate::api::settings::setters!(RequestBuilder);
 
 impl RequestBuilder {

@@ -23,6 +23,16 @@ impl Response {
         self.about.facts.link.tls.as_ref()
     }
 
+    /// Whether the body ended where TLS was cut off, which
+    /// [`allow_truncated_tls`](crate::RequestBuilder::allow_truncated_tls) let
+    /// pass (SPEC R41). Known once the body was read to its end; false before.
+    pub fn is_truncated(&self) -> bool {
+        match &self.body {
+            BodyPlace::Here(body) => body.is_truncated(),
+            BodyPlace::Lent(home) => lock(home).as_ref().is_some_and(|body| body.is_truncated()),
+        }
+    }
+
     /// What the request has cost so far (SPEC R10). The bytes are final once
     /// the body was read to its end.
     ///

@@ -59,6 +59,7 @@ pub struct SessionBuilder {
     cookies: Option<Cookies>,
 }
 
+crate::api::rates::setters!(SessionBuilder);
 crate::api::settings::setters!(SessionBuilder);
 
 impl SessionBuilder {

@@ -161,7 +161,7 @@ impl Chunked {
                         return Ok(None);
                     };
                     self.state = ChunkState::End;
-                    let fields = parse::trailers(&input.split_to(end))?;
+                    let fields = parse::trailers(&input.split_to(end), limits.strict)?;
                     if !fields.is_empty() {
                         return Ok(Some(Event::Trailers(fields)));
                     }
@@ -269,5 +269,6 @@ fn trailer_fault(fault: SectionFault) -> Fault {
     match fault {
         SectionFault::TooLarge { limit, max } => Fault::TrailerTooLarge { limit, max },
         SectionFault::LineEnd => Fault::BadChunk(ChunkFault::LineEnd),
+        SectionFault::Folded => Fault::BadChunk(ChunkFault::Trailer),
     }
 }

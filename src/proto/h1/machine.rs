@@ -53,6 +53,8 @@ pub(crate) struct Limits {
     /// Bytes of one field, name and colon and folded lines included.
     pub(crate) max_field: usize,
     pub(crate) max_fields: usize,
+    /// What is doubtful is refused instead of read the safe way (SPEC R38).
+    pub(crate) strict: bool,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             max_line: 8190,
             max_field: 8190,
             max_fields: 128,
+            strict: false,
         }
     }
 }
@@ -418,6 +421,11 @@ impl Machine {
             return Ok(Decoder::length(0));
         }
         let coding = facts.coding.clone()?;
+        let beside = coding == Coding::Chunked
+            && (facts.length != Ok(None) || head.version() == Version::HTTP_10);
+        if self.limits.strict && (facts.is_doubtful || beside) {
+            return Err(FramingFault::Doubtful);
+        }
         if facts.is_doubtful {
             self.note(CloseReason::DoubtfulFraming);
         }

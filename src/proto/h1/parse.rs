@@ -18,6 +18,8 @@
 //!   of the status line, behind the end that was noted for the reason phrase;
 //! * space between a field name and the colon is cut off. §5.1 has a proxy do
 //!   so for a reply, and no second reader of this reply can be misled by it.
+//!
+//! Strict mode reads nothing of this, and no empty line before the head.
 
 use std::io::BufRead;
 use std::mem::MaybeUninit;
@@ -65,7 +67,7 @@ pub(super) fn searched(
     limits: &Limits,
 ) -> Result<Option<(ResponseHead, Facts)>, Fault> {
     if !search.begun {
-        if !search.skipped {
+        if !search.skipped && !limits.strict {
             match input.as_ref() {
                 [b'\r'] => return Ok(None),
                 [b'\r', b'\n', ..] => {
@@ -84,9 +86,10 @@ pub(super) fn searched(
     let too_large = |fault| match fault {
         SectionFault::TooLarge { limit, max } => Fault::HeadTooLarge { limit, max },
         SectionFault::LineEnd => Fault::BadHead(HeadFault::LineEnd),
+        SectionFault::Folded => Fault::BadHead(HeadFault::Folded),
     };
     match search.section.find_end(input, limits).map_err(too_large)? {
-        Some(end) => parse_head(input.split_to(end), &search.section).map(Some),
+        Some(end) => parse_head(input.split_to(end), &search.section, limits.strict).map(Some),
         None => Ok(None),
     }
 }
@@ -137,7 +140,11 @@ fn begins_http1(input: &[u8]) -> Result<bool, Fault> {
     Ok(start.len() == 8)
 }
 
-fn parse_head(bytes: BytesMut, section: &Section) -> Result<(ResponseHead, Facts), Fault> {
+fn parse_head(
+    bytes: BytesMut,
+    section: &Section,
+    strict: bool,
+) -> Result<(ResponseHead, Facts), Fault> {
     let bytes = bytes.freeze();
     let mut on_stack = [const { MaybeUninit::<Header<'_>>::uninit() }; ON_STACK];
     let mut on_heap = Vec::new();
@@ -151,7 +158,7 @@ fn parse_head(bytes: BytesMut, section: &Section) -> Result<(ResponseHead, Facts
 
     let mut reply = Response::new(&mut []);
     let end = ParserConfig::default()
-        .allow_spaces_after_header_name_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(!strict)
         .parse_response_with_uninit_headers(&mut reply, &bytes, slots)
         .map_err(|error| {
             Fault::BadHead(match error {
@@ -318,7 +325,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 /// Parses a trailer section that [`Section`] has found, taken off the input.
 /// Fields that must not stand in trailers are dropped, not refused: they come
 /// from careless peers more often than from hostile ones.
-pub(super) fn trailers(section: &[u8]) -> Result<Fields, Fault> {
+pub(super) fn trailers(section: &[u8], strict: bool) -> Result<Fields, Fault> {
     const MALFORMED: Fault = Fault::BadChunk(ChunkFault::Trailer);
     let mut fields = Fields::default();
     for line in section.split(|b| *b == b'\n') {
@@ -331,7 +338,8 @@ pub(super) fn trailers(section: &[u8]) -> Result<Fields, Fault> {
         // The split is at the colon, which is still the value's first byte.
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         // Space before the colon goes, space before the name is a fault.
-        let name = HeaderName::from_bytes(name.trim_ascii_end()).map_err(|_| MALFORMED)?;
+        let name = if strict { name } else { name.trim_ascii_end() };
+        let name = HeaderName::from_bytes(name).map_err(|_| MALFORMED)?;
         let value = HeaderValue::from_bytes(value).map_err(|_| MALFORMED)?;
         if !FORBIDDEN_TRAILERS.contains(&name.as_str()) {
             fields.append(name, value);
@@ -393,6 +401,7 @@ pub(super) enum SectionKind {
 pub(super) enum SectionFault {
     TooLarge { limit: HeadLimit, max: usize },
     LineEnd,
+    Folded,
 }
 
 /// What a line of a section is, as its first byte tells.
@@ -438,7 +447,9 @@ impl Section {
             let text = input.get(self.line..next - 1).unwrap_or_default();
             let text = match text.strip_suffix(b"\r") {
                 Some(text) => text,
-                None if self.kind == SectionKind::Trailers => return Err(SectionFault::LineEnd),
+                None if self.kind == SectionKind::Trailers || limits.strict => {
+                    return Err(SectionFault::LineEnd);
+                }
                 None => text,
             };
             let Some(first) = text.first() else {
@@ -455,6 +466,7 @@ impl Section {
                     self.fields += 1;
                     self.field = self.line;
                 }
+                Line::Continuation if limits.strict => return Err(SectionFault::Folded),
                 Line::Continuation => {
                     let line_end = input.get_mut(self.previous_end..self.line);
                     line_end.unwrap_or_default().fill(b' ');

@@ -163,6 +163,7 @@ mod tests {
         max_line: 24,
         max_field: 40,
         max_fields: 4,
+        strict: false,
     };
 
     /// Reads it both ways; whether it was plain.

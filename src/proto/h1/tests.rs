@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Version};
 
-use self::corpus::Ask::{self, Connect, Get, Head, NoEof, Post, Tight, WebSocket};
+use self::corpus::Ask::{self, Connect, Get, Head, NoEof, Post, Strict, Tight, WebSocket};
 use self::corpus::{CASES, Case};
 use super::{Limits, Machine};
 use crate::head::{BodyLength, Fields, RequestHead};
@@ -20,6 +20,7 @@ const TIGHT: Limits = Limits {
     max_line: 20,
     max_field: 16,
     max_fields: 2,
+    strict: false,
 };
 
 #[test]
@@ -153,16 +154,18 @@ fn begun(head: &RequestHead) -> Machine {
 
 fn asked(ask: Ask) -> Machine {
     let head = match ask {
-        Get | NoEof | Tight => request(Method::GET, &[], BodyLength::Empty),
+        Get | NoEof | Tight | Strict => request(Method::GET, &[], BodyLength::Empty),
         Head => request(Method::HEAD, &[], BodyLength::Empty),
         Connect => request(Method::CONNECT, &[], BodyLength::Empty),
         WebSocket => request(Method::GET, &[(UPGRADE, "websocket")], BodyLength::Empty),
         Post => request(Method::POST, &[], BodyLength::Known(5)),
     };
-    let limits = if ask == Tight {
-        TIGHT
-    } else {
-        Limits::default()
+    let limits = match ask {
+        Tight => TIGHT,
+        _ => Limits {
+            strict: ask == Strict,
+            ..Limits::default()
+        },
     };
     let mut machine = Machine::new(limits);
     machine.begin(&head, limits, ask != NoEof, &mut Vec::new());

@@ -15,7 +15,7 @@ use crate::handoff::pipe::{Budget, Item, PipeReader};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::job::{
     Advance, BodyEnd, Command, Ending, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next,
-    PoolKey, Reply, ReplyBody,
+    PoolKey, RareLimits, Reply, ReplyBody,
 };
 use crate::net::sim::World;
 use crate::sync::{Arc, Mutex, lock};
@@ -136,6 +136,11 @@ impl Ask {
 
     pub(super) fn sock_read(mut self, limit: Duration) -> Self {
         self.limits.sock_read = Some(limit);
+        self
+    }
+
+    pub(super) fn rare(mut self, limits: RareLimits) -> Self {
+        self.limits.rare = Some(Arc::new(limits));
         self
     }
 

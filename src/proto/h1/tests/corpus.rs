@@ -13,8 +13,10 @@ pub(super) enum Ask {
     NoEof,
     /// Limits small enough to be passed in a line.
     Tight,
+    /// SPEC R38: strict mode.
+    Strict,
 }
-use Ask::{Connect, Get, Head, NoEof, Post, Tight, WebSocket};
+use Ask::{Connect, Get, Head, NoEof, Post, Strict, Tight, WebSocket};
 
 pub(super) struct Case {
     pub(super) name: &'static str,
@@ -44,6 +46,23 @@ const fn case(
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
+    // Strict mode (SPEC R38).
+    case("strict, sound", Strict, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, "head 200 [OK] content-length=2; data hi; end"),
+    case("strict, chunks", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; data hi; end"),
+    case("strict, length beside chunks", Strict, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", false, "BadFraming(Doubtful); close Failed"),
+    case("strict, chunked twice", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", false, "BadFraming(Doubtful); close Failed"),
+    case("strict, identity", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n", false, "BadFraming(Doubtful); close Failed"),
+    case("strict, chunks in 1.0", Strict, b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, "BadFraming(Doubtful); close Http10"),
+    case("strict, unknown coding", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false, "BadFraming(UnsupportedCoding(\"gzip\")); close Failed"),
+    case("strict, bare LF", Strict, b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", false, "BadHead(LineEnd); close Failed"),
+    case("strict, bare LF behind a field", Strict, b"HTTP/1.1 200 OK\r\nContent-Length: 0\n\r\n", false, "BadHead(LineEnd); close Failed"),
+    case("strict, bare LF at the end", Strict, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n", false, "BadHead(LineEnd); close Failed"),
+    case("strict, folded", Strict, b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", false, "BadHead(Folded); close Failed"),
+    case("strict, space before colon", Strict, b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n", false, "BadHead(FieldName); close Failed"),
+    case("strict, empty line first", Strict, b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, "NotHttp; close Failed"),
+    case("strict, space in a trailer's name", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : 1\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; BadChunk(Trailer); close Failed"),
+    case("strict, folded trailer", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n 2\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; BadChunk(Trailer); close Failed"),
+    case("strict, no body to HEAD", Strict, b"HTTP/1.1 204 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", false, "head 204 [OK] content-length=2 transfer-encoding=chunked; end"),
     // Framing by length and by status (SPEC R38, RFC 9112 §6.3).
     case("length", Get, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, "head 200 [OK] content-length=5; data hello; end"),
     case("length zero", Get, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, "head 200 [OK] content-length=0; end"),
