@@ -325,3 +325,98 @@ mod unix {
         assert_eq!(folder.names(), ["jar"]);
     }
 }
+
+mod sessions {
+    use std::sync::Arc;
+
+    use miohttp::{CookieStore, HeaderValue, Kind, Session};
+
+    use super::*;
+    use crate::support::{Peer, ok, response};
+
+    fn echo() -> Peer {
+        Peer::serve(|request| ok(request.header("cookie").unwrap_or_default()))
+    }
+
+    fn asked(session: &Session, peer: &Peer, path: &str) -> String {
+        let response = session.get(peer.url(path)).send().expect("it is answered");
+        response.text().expect("its body is whole")
+    }
+
+    #[test]
+    fn a_session_starts_with_cookies() {
+        // SPEC S3, K2
+        let peer = echo();
+        let jar = CookieJar::builder().allow_ip_hosts(true).build();
+        let session = Session::builder()
+            .cookie("shared", "1")
+            .cookie_for(peer.url("/folder/page"), "own", "2")
+            // Whatever the order: the jar gets them when the session is built.
+            .cookie_jar(jar.clone())
+            .build();
+        assert_eq!(asked(&session, &peer, "/folder/other"), "own=2; shared=1");
+        assert_eq!(asked(&session, &peer, "/"), "shared=1");
+        assert_eq!(jar.len(), 2);
+
+        // Shared ones go to addresses too, whatever the jar thinks of these.
+        let session = Session::builder()
+            .cookie("a", "1")
+            .cookie("b", "\"x\"")
+            .build();
+        assert_eq!(asked(&session, &peer, "/"), "a=1; b=\"x\"");
+        // The last of a name counts.
+        let session = Session::builder().cookie("a", "1").cookie("a", "2").build();
+        assert_eq!(asked(&session, &peer, "/"), "a=2");
+    }
+
+    #[test]
+    fn cookies_nobody_can_keep_are_errors_at_the_verb() {
+        // SPEC S3, H9
+        struct Nowhere;
+
+        impl CookieStore for Nowhere {
+            fn store(&self, _: &Url, _: &mut dyn Iterator<Item = &HeaderValue>) {}
+
+            fn cookies(&self, _: &Url) -> Option<HeaderValue> {
+                None
+            }
+        }
+
+        let peer = echo();
+        let builder = Session::builder;
+        for session in [
+            builder().cookie("a", "1\r\nx: y"),
+            builder().cookie("a=b", "1"),
+            builder().cookie("", "1"),
+            builder().no_cookies().cookie("a", "1"),
+            builder().cookie("a", "1").cookie_store(Arc::new(Nowhere)),
+            builder().cookie_for("http://127.0.0.1/", "a", "1"),
+            builder().cookie_for("https://h.test/", "__Host-a", "1"),
+        ] {
+            let error = session.build().get(peer.url("/")).send().unwrap_err();
+            assert_eq!(error.kind(), Kind::InvalidRequest, "{error:?}");
+            assert!(error.is_request());
+        }
+        let session = builder().cookie_for("ftp://h.test/", "a", "1").build();
+        let error = session.get(peer.url("/")).send().unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidUrl);
+        assert_eq!(peer.connections(), 0);
+    }
+
+    #[test]
+    fn a_session_without_a_jar_keeps_nothing() {
+        // SPEC K12, S9
+        let peer = Peer::serve(|request| {
+            let cookie = request.header("cookie").unwrap_or_default();
+            response("200 OK", &[("Set-Cookie", "a=1")], cookie)
+        });
+        let jar = CookieJar::builder().allow_ip_hosts(true).build();
+        for (session, second) in [
+            (Session::builder().no_cookies().build(), ""),
+            (Session::builder().cookie_jar(jar).build(), "a=1"),
+        ] {
+            assert_eq!(asked(&session, &peer, "/"), "");
+            assert_eq!(asked(&session, &peer, "/"), second);
+        }
+    }
+}

@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn domain_match_k3() {
+    fn domain_match() {
+        // SPEC K3
         for (host, domain, want) in [
             ("example.com", "example.com", true),
             ("a.example.com", "example.com", true),
@@ -113,7 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn path_match_k4() {
+    fn path_match() {
+        // SPEC K4
         for (request, cookie, want) in [
             ("/", "/", true),
             ("/a", "/", true),
@@ -131,7 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn default_path_k4() {
+    fn default_paths() {
+        // SPEC K4
         for (path, want) in [
             ("", "/"),
             ("/", "/"),
@@ -147,7 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn public_suffixes_k9() {
+    fn public_suffixes() {
+        // SPEC K9
         for (domain, suffix, registrable) in [
             ("com", true, "com"),
             ("example.com", false, "example.com"),

@@ -177,7 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_kept_byte_for_byte_k8() {
+    fn pairs_are_kept_byte_for_byte() {
+        // SPEC K8
         type Pair<'a> = (&'a [u8], &'a [u8]);
         let cases: &[(&[u8], Option<Pair<'_>>)] = &[
             (b"a=b", Some((b"a", b"b"))),
@@ -207,7 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn expiry_k5() {
+    fn expiry() {
+        // SPEC K5
         let cases: &[(&str, Option<SystemTime>)] = &[
             ("", None),
             ("Max-Age=60", after(60)),
@@ -244,7 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn domain_and_path_k3_k4() {
+    fn domain_and_path() {
+        // SPEC K3, K4
         let cases: &[(&str, Option<&str>, Option<&str>)] = &[
             ("", None, None),
             ("Domain=A.Example", Some("a.example"), None),
@@ -268,7 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn flags_k9() {
+    fn flags() {
+        // SPEC K9
         let cookie = parse(b"a=b", now()).unwrap();
         assert!(!cookie.secure() && !cookie.http_only() && !cookie.partitioned());
         let cookie = parse(b"a=b;SECURE=no;;httpOnly;;Partitioned; qux", now()).unwrap();
@@ -287,7 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_capped_k9() {
+    fn sizes_are_capped() {
+        // SPEC K9
         let line = |len: usize| format!("ab={}", "x".repeat(len)).into_bytes();
         assert!(parse(&line(4094), now()).is_some());
         assert!(parse(&line(4095), now()).is_none());

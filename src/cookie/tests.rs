@@ -49,7 +49,8 @@ fn check(cases: &[(&str, &[&str], &str, &str)]) {
 }
 
 #[test]
-fn domain_rules_k3() {
+fn domain_rules() {
+    // SPEC K3
     const HOST: &str = "http://home.example.org/";
     check(&[
         // Host-only.
@@ -135,7 +136,8 @@ fn domain_rules_k3() {
 }
 
 #[test]
-fn public_suffixes_k9() {
+fn public_suffixes() {
+    // SPEC K9
     check(&[
         ("http://a.com/", &["a=1; Domain=com"], "http://a.com/", ""),
         (
@@ -187,7 +189,8 @@ fn public_suffixes_k9() {
 }
 
 #[test]
-fn path_rules_k4() {
+fn path_rules() {
+    // SPEC K4
     const SITE: &str = "http://example.org";
     let full = |path: &str| format!("{SITE}{path}");
     for (from, line, to, want) in [
@@ -214,7 +217,8 @@ fn path_rules_k4() {
 }
 
 #[test]
-fn secure_and_prefixes_k7_k9() {
+fn secure_and_prefixes() {
+    // SPEC K7, K9
     const TLS: &str = "https://a.example.org/x/";
     const PLAIN: &str = "http://a.example.org/x/";
     check(&[
@@ -254,10 +258,11 @@ fn secure_and_prefixes_k7_k9() {
     ]);
 }
 
-/// K9: what plaintext may do beside a Secure cookie `a` of the domain
+/// What plaintext may do beside a Secure cookie `a` of the domain
 /// `a.example.org` and the path `/x`.
 #[test]
 fn plaintext_leaves_secure_cookies_alone() {
+    // SPEC K9
     for (from, line, taken) in [
         ("http://a.example.org/", "a=2; Path=/x", false),
         ("http://a.example.org/", "a=2; Path=/x/y", false),
@@ -284,7 +289,8 @@ fn plaintext_leaves_secure_cookies_alone() {
 }
 
 #[test]
-fn order_and_identity_k6_k7() {
+fn order_and_identity() {
+    // SPEC K6, K7
     let jar = CookieJar::new();
     let host = "http://a.example.org/x/y";
     set(
@@ -318,7 +324,8 @@ fn order_and_identity_k6_k7() {
 }
 
 #[test]
-fn expiry_k5_k11() {
+fn expiry() {
+    // SPEC K5, K11
     let jar = CookieJar::new();
     let host = "http://example.org/";
     set(
@@ -348,7 +355,8 @@ fn expiry_k5_k11() {
 }
 
 #[test]
-fn ip_hosts_k1() {
+fn ip_hosts() {
+    // SPEC K1
     for host in ["http://127.0.0.1/", "http://[::1]/", "http://0x7f.1/"] {
         let jar = CookieJar::new();
         set(&jar, host, &["a=1"], at(0));
@@ -370,7 +378,8 @@ fn ip_hosts_k1() {
 }
 
 #[test]
-fn secure_origins_k1() {
+fn secure_origins() {
+    // SPEC K1
     let origin = url("http://localhost:8080/");
     let jar = CookieJar::builder().treat_as_secure_origin(&origin).build();
     set(
@@ -387,7 +396,8 @@ fn secure_origins_k1() {
 }
 
 #[test]
-fn shared_cookies_k2_s3() {
+fn shared_cookies() {
+    // SPEC K2, S3
     let jar = CookieJar::new();
     assert!(jar.add(Cookie::new("s", "1").unwrap(), None));
     for to in [
@@ -416,7 +426,8 @@ fn shared_cookies_k2_s3() {
 }
 
 #[test]
-fn a_domain_without_a_url_k2() {
+fn a_domain_without_a_url() {
+    // SPEC K2
     let jar = CookieJar::new();
     assert!(jar.add_at(cookie("a=1; Domain=example.org; Secure"), None, at(0)));
     assert_eq!(ask(&jar, "https://www.example.org/", at(1)), "a=1");
@@ -428,6 +439,7 @@ fn a_domain_without_a_url_k2() {
 /// What `all` gives, another jar takes, and answers alike.
 #[test]
 fn a_jar_can_be_copied() {
+    // SPEC K11
     let jar = CookieJar::new();
     let lines = ["a=1; Path=/x", "b=2; Domain=example.org; Max-Age=50"];
     set(&jar, "https://www.example.org/x/y", &lines, at(0));
@@ -450,7 +462,8 @@ fn a_jar_can_be_copied() {
 }
 
 #[test]
-fn clearing_k11() {
+fn clearing() {
+    // SPEC K11
     let filled = || {
         let jar = CookieJar::new();
         set(&jar, "http://example.org/", &["a=1"], at(0));

@@ -34,7 +34,7 @@ pub enum Kind {
     /// ([`copy_to`](crate::Response::copy_to)); the writer's own error is the
     /// source.
     Write,
-    /// A time limit passed; [`Error::timeout`] says which.
+    /// A time limit passed; [`Error::timeout`](crate::Error::timeout) says which.
     Timeout,
     /// The body broke off, or its framing or its coding is damaged.
     Payload,

@@ -40,6 +40,7 @@ pub type JsonSerializer =
 /// | `retry_stale` | true |
 /// | `read_buffer` | 256 KiB |
 /// | `max_status_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
+/// | `cookie`, `cookie_for` | none |
 /// | cookies | kept in a jar of its own |
 /// | `base_url`, `trust_env` | none, false |
 #[derive(Debug, Default)]
@@ -57,6 +58,8 @@ pub struct SessionBuilder {
     mistake: Option<Error>,
     /// A jar of its own, unless something is said.
     cookies: Option<Cookies>,
+    #[cfg(feature = "cookies")]
+    pub(super) seeds: super::cookies::Seeds,
 }
 
 crate::api::rates::setters!(SessionBuilder);
@@ -197,6 +200,10 @@ impl SessionBuilder {
         let owns_connector = self.connector.is_none();
         let connector = self.connector.unwrap_or_default();
         let cookies = self.cookies.unwrap_or_else(Cookies::own);
+        #[cfg(feature = "cookies")]
+        let mistake = self.mistake.or(self.seeds.put_into(&cookies).err());
+        #[cfg(not(feature = "cookies"))]
+        let mistake = self.mistake;
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
@@ -216,12 +223,12 @@ impl SessionBuilder {
                 trust_env: self.trust_env,
                 #[cfg(feature = "json")]
                 json_serializer: self.json_serializer,
-                mistake: self.mistake,
+                mistake,
             }),
         }
     }
 
-    fn mistaken(&mut self, mistake: Error) {
+    pub(super) fn mistaken(&mut self, mistake: Error) {
         self.mistake.get_or_insert(mistake);
     }
 

@@ -2,6 +2,8 @@
 
 mod builder;
 mod closing;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod defaults;
 
 use std::fmt;

@@ -6,7 +6,8 @@ use crate::cookie::store::{MAX_PER_SITE, MAX_TOTAL};
 use crate::cookie::{CookieJar, parse};
 
 #[test]
-fn a_site_is_capped_k9() {
+fn a_site_is_capped() {
+    // SPEC K9
     let jar = CookieJar::new();
     set(&jar, "https://example.org/", &["keep=1; Secure"], at(0));
     set(&jar, "https://other.org/", &["o=1"], at(0));
@@ -37,7 +38,8 @@ fn a_site_is_capped_k9() {
 }
 
 #[test]
-fn the_total_is_capped_k9() {
+fn the_total_is_capped() {
+    // SPEC K9
     let jar = CookieJar::new();
     jar.add_at(cookie("shared=1"), None, at(0));
     set(&jar, "http://first.org/", &["a=1"], at(0));
@@ -56,7 +58,8 @@ fn the_total_is_capped_k9() {
 
 /// Expired cookies make room before living ones have to.
 #[test]
-fn expired_cookies_are_evicted_first_k9() {
+fn expired_cookies_are_evicted_first() {
+    // SPEC K9
     let jar = CookieJar::new();
     set(&jar, "http://old.org/", &["a=1"], at(0));
     for n in 0..MAX_TOTAL - 1 {
