@@ -127,6 +127,8 @@ mod delivery;
 mod dns;
 #[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+mod field;
 #[cfg(all(fuzzing, not(loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -147,6 +149,8 @@ mod net;
 mod proto;
 #[cfg(not(loom))]
 mod reactor;
+#[cfg(not(loom))]
+mod text;
 #[cfg(all(feature = "tls", not(loom)))]
 mod tls;
 #[cfg(all(not(feature = "tls"), not(loom)))]
@@ -187,6 +191,7 @@ mod exports {
     };
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};
     pub use crate::error::{Error, Kind, Phase, Timeout};
+    pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;
     pub use crate::job::{RequestInfo, Stats, TlsInfo};
 }

@@ -42,6 +42,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["error", "sync"]),
     ("coding", &["error", "sync", "head"]),
     ("cookie", &["error", "sync", "head"]),
+    // Parts of header fields, and text: bytes in, values out.
+    ("field", &["text"]),
+    ("text", &[]),
     ("reactor", LEAVES),
     // What the two drivers share: the reactor, and a blocked caller.
     ("delivery", LEAVES),
@@ -57,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("call", &["auth", "lease", "coding", "cookie"]),
     ("api", LEAVES),
     ("api", &["auth", "call", "lease", "coding", "cookie", "dns"]),
+    ("api", &["field", "text"]),
     // The one part of `api` that starts a reactor.
     ("api::connector", &["reactor"]),
     // Not in any ordinary build: the doors of the fuzzers and the benchmarks.
@@ -91,6 +95,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["tls", "conn::tls", "api::tls"]),
     ("webpki_roots", &["tls"]),
     ("psl", &["cookie"]),
+    ("encoding_rs", &["text"]),
+    ("chardetng", &["text"]),
     ("rustix", &["net::poll"]),
     ("zstd_safe", &["coding"]),
     ("libc", &["net::poll"]),

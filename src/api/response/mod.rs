@@ -1,5 +1,6 @@
 //! What came back.
 
+mod attributes;
 mod info;
 mod read;
 
@@ -116,13 +117,6 @@ impl Response {
     /// (SPEC R3).
     pub fn raw_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.about.head.raw_fields()
-    }
-
-    /// The announced length of the body on the wire, if there is one and it is
-    /// a number (SPEC R6). A decoded body is usually longer.
-    pub fn content_length(&self) -> Option<u64> {
-        let value = std::str::from_utf8(self.about.head.first("content-length")?).ok()?;
-        value.trim().parse().ok()
     }
 
     /// The redirects that led here, oldest first (SPEC R7).

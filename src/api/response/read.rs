@@ -155,18 +155,6 @@ impl Response {
         Ok(length)
     }
 
-    /// The declared charset of a text (SPEC R5).
-    fn charset(&self) -> Option<String> {
-        let value = String::from_utf8_lossy(self.about.head.first("content-type")?).into_owned();
-        value
-            .split(';')
-            .skip(1)
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).trim().to_owned())
-            .filter(|charset| !charset.is_empty())
-    }
-
     fn collect<T>(
         self,
         driver: Driver,
