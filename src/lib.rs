@@ -27,10 +27,12 @@
 //!
 //! # Waiting, and not waiting
 //!
-//! The verbs `send`, `bytes`, `text`, `json`, `chunk` and `error_for_status` have
-//! twins: `start_x()` returns a [`Pending`] at once, and `x()` gives exactly what
-//! `start_x().wait()` gives. ([`copy_to`](Response::copy_to), [`BodyReader`] and
-//! the two `close` block and have none.) A started request makes progress by
+//! The verbs `send`, `bytes`, `text`, `json` with their variants, `chunk` and
+//! `error_for_status` have twins: `start_x()` returns a [`Pending`] at once, and
+//! `x()` gives exactly what `start_x().wait()` gives.
+//! ([`copy_to`](Response::copy_to), [`drain`](Response::drain), [`BodyReader`] and
+//! its iterators, and the `close` of sessions and connectors block and have
+//! none.) A started request makes progress by
 //! itself, redirects included, and [`and_then`](Pending::and_then) appends the
 //! reading of its body. [`wait_all`], [`wait_any`] and [`as_completed`] wait for
 //! many.
@@ -90,6 +92,7 @@
 //! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
 //! | `brotli` | no | the same for br |
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
+//! | `charset` | no | text in other charsets than UTF-8, and guesses at what nobody declares |
 //! | `async` | no | requests and [`Pending`] operations as futures |
 //!
 //! References such as "SPEC R20" in these pages name rows of the project's
@@ -167,11 +170,14 @@ mod exports {
     pub use url::Url;
 
     pub use crate::api::cancel::CancelHandle;
+    #[cfg(feature = "charset")]
+    pub use crate::api::charset::detect_charset;
     pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
     pub use crate::api::free::{delete, get, head, options, patch, post, put, request};
     pub use crate::api::pending::Pending;
-    pub use crate::api::reader::BodyReader;
+    pub use crate::api::progress::Progress;
+    pub use crate::api::reader::{BodyReader, Chunks, IncompleteRead, Lines};
     pub use crate::api::request::{Body, RequestBuilder};
     pub use crate::api::response::Response;
     #[cfg(feature = "json")]

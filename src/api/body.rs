@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::cancel::{Aim, CancelHandle};
 use super::connector::Connector;
-use crate::call::{About, ReadLimits};
+use crate::call::{About, ReadLimits, Reading};
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
@@ -26,6 +26,8 @@ pub(crate) struct Body {
     trailers: Fields,
     /// What the whole exchange moved, once its end has come through a pipe.
     tally: Option<Tally>,
+    /// Rarely any.
+    unread: Option<Box<Unread>>,
     limits: ReadLimits,
     /// Decoded bytes that were handed out.
     given: u64,
@@ -33,10 +35,14 @@ pub(crate) struct Body {
     id: ExchangeId,
     /// The way to whoever brings the rest; none where nothing is to come.
     connector: Option<Connector>,
-    driver: Driver,
+    /// None while only what is here is wanted.
+    driver: Option<Driver>,
     /// This side may take out what the pool has parked.
     leased: bool,
 }
+
+/// What was handed out and given back (SPEC R36): the last is next.
+struct Unread(Vec<Bytes>);
 
 /// A body that is inflated on its way.
 struct Decoding {
@@ -85,20 +91,39 @@ impl Body {
             decoding: None,
             trailers: Fields::default(),
             tally: None,
+            unread: None,
             limits,
             given: 0,
             about,
             id,
             connector,
-            driver: Driver::Reactor,
+            driver: Some(Driver::Reactor),
             leased,
+        }
+    }
+
+    /// The body of a response that is looked at by somebody who has the body.
+    pub(crate) fn spent(about: Arc<About>) -> Self {
+        Self {
+            source: Source::Finished,
+            decoding: None,
+            trailers: Fields::default(),
+            tally: None,
+            unread: None,
+            limits: Reading::default().limits,
+            given: 0,
+            about,
+            id: ExchangeId::next(),
+            connector: None,
+            driver: None,
+            leased: false,
         }
     }
 
     /// Says who goes on with it. What a caller has carried so far the reactor
     /// then carries on, by itself.
     pub(crate) fn driven_by(&mut self, driver: Driver) {
-        self.driver = driver;
+        self.driver = Some(driver);
         if driver == Driver::Reactor
             && let Source::Stream(_) = self.source
         {
@@ -120,7 +145,7 @@ impl Body {
     }
 
     /// The reactor has it from here on.
-    fn hand_over(&mut self) {
+    pub(crate) fn hand_over(&mut self) {
         if std::mem::take(&mut self.leased) {
             self.tell(Command::Wake(self.id));
         }
@@ -166,7 +191,9 @@ impl Body {
         let fits =
             |bytes: &Bytes| bytes.len() <= max_buffered && bytes.len() as u64 <= max_body_size;
         match &mut self.source {
-            Source::Whole(bytes, trailers) if self.decoding.is_none() && fits(bytes) => {
+            Source::Whole(bytes, trailers)
+                if self.decoding.is_none() && self.unread.is_none() && fits(bytes) =>
+            {
                 self.trailers = std::mem::take(trailers);
                 let bytes = std::mem::take(bytes);
                 self.source = Source::Ended;
@@ -182,6 +209,12 @@ impl Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Error>> {
+        if let Some(Unread(pieces)) = self.unread.as_deref_mut() {
+            match pieces.pop() {
+                Some(piece) => return Poll::Ready(Ok(Some(piece))),
+                None => self.unread = None,
+            }
+        }
         let most = self.limits.max_body_size;
         if most == u64::MAX {
             return self.poll_piece(cx);
@@ -249,6 +282,57 @@ impl Body {
         }
     }
 
+    /// The next piece if it is here, without doing anything for it: neither this
+    /// thread nor the reactor is set to work. `None`: it has not come yet.
+    pub(crate) fn now(&mut self) -> Option<Result<Option<Bytes>, Error>> {
+        let driver = self.driver.take();
+        let polled = self.poll_chunk(&mut Context::from_waker(Waker::noop()));
+        self.driver = driver;
+        match polled {
+            Poll::Ready(next) => Some(next),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Takes a piece back, to hand it out again before all others.
+    pub(crate) fn unread(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            let Unread(pieces) = &mut **self
+                .unread
+                .get_or_insert_with(|| Box::new(Unread(Vec::new())));
+            pieces.push(piece);
+        }
+    }
+
+    /// Whether the end has been received, whatever of it is read (SPEC R35).
+    pub(crate) fn is_eof(&self) -> bool {
+        match &self.source {
+            Source::Whole(..) | Source::Ended | Source::Finished => true,
+            Source::Stream(reader) => reader.has_end(Result::is_ok),
+            Source::Failed(_) => false,
+        }
+    }
+
+    /// What it has failed with, and fails with whenever it is read (SPEC R36).
+    pub(crate) fn error(&self) -> Option<&Error> {
+        match &self.source {
+            Source::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether it is inflated on its way.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.decoding.is_some()
+    }
+
+    /// Gives it up, with its connection if the end has not come yet (SPEC R25).
+    pub(crate) fn close(&mut self) {
+        self.unread = None;
+        let error = Error::new(Kind::Closed, "the response was closed").with_phase(Phase::Body);
+        self.end(self.context(error), Cancel::Abort);
+    }
+
     /// What the decoder can give without more input. `None`: it needs more, or
     /// there is no decoder.
     fn decoded(&mut self) -> Option<Result<Option<Bytes>, Error>> {
@@ -256,6 +340,9 @@ impl Body {
         // What the decoder holds is asked for before the network is: the tail
         // of an event must not wait for the next one.
         let all_given = decoding.coded.is_empty() && !decoding.holds_more;
+        if let Source::Finished = self.source {
+            return Some(Ok(None));
+        }
         if let Source::Failed(error) = &self.source
             && all_given
         {
@@ -300,7 +387,10 @@ impl Body {
                 Source::Stream(reader) => match reader.poll_next(cx) {
                     Poll::Ready(next) => break next,
                     Poll::Pending => {
-                        let here = self.leased && self.driver == Driver::Caller;
+                        if self.driver.is_none() {
+                            return Poll::Pending;
+                        }
+                        let here = self.leased && self.driver == Some(Driver::Caller);
                         if here && reads_on(self.connector.as_ref(), self.id) {
                             continue;
                         }
@@ -357,13 +447,7 @@ impl Body {
 
     /// The error, with what this body knows of where it comes from.
     pub(crate) fn context(&self, error: Error) -> Error {
-        let about = &self.about;
-        error
-            .with_url(&about.url)
-            .with_history(&about.history)
-            .with_request(about.request_info())
-            .with_facts(&about.facts)
-            .with_attempts(about.attempts, about.retries, about.history.len())
+        self.about.context(error)
     }
 
     pub(crate) fn is_truncated(&self) -> bool {
@@ -406,13 +490,24 @@ impl Body {
     }
 
     fn fail(&mut self, error: Error) {
+        self.end(error, Cancel::Drain);
+    }
+
+    /// From here on this error is all it gives. What still comes is done with
+    /// as `cancel` says.
+    fn end(&mut self, error: Error, cancel: Cancel) {
         if let Some(decoding) = &mut self.decoding {
             decoding.coded = Bytes::new();
             decoding.holds_more = false;
         }
         let before = std::mem::replace(&mut self.source, Source::Failed(error));
         if let Source::Stream(_) = before {
-            self.tell(Command::Cancel(self.id, Cancel::Drain));
+            if self.is_foreign() {
+                // Its lock may be held for ever in the child of a process.
+                std::mem::forget(before);
+                return;
+            }
+            self.tell(Command::Cancel(self.id, cancel));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whole bodies in memory: as bytes, as text, as JSON.
+//! Whole bodies in memory.
 
 use std::task::{Context, Poll};
 
@@ -104,96 +104,5 @@ impl<T> Operation<T> for Collect<T> {
 
     fn target(&self) -> CancelHandle {
         self.body.cancel_handle()
-    }
-}
-
-/// SPEC J1: a byte order mark, then the declared charset, then UTF-8; what is
-/// no UTF-8 is replaced by U+FFFD.
-pub(super) fn to_text(bytes: &Bytes, charset: Option<&str>) -> Result<String, Error> {
-    if let Some(rest) = bytes.strip_prefix(BOM) {
-        return Ok(String::from_utf8_lossy(rest).into_owned());
-    }
-    match charset.filter(|charset| !is_utf8(charset)) {
-        Some(foreign) => Err(undecodable(foreign)),
-        None => Ok(String::from_utf8_lossy(bytes).into_owned()),
-    }
-}
-
-/// Whether text that begins so can still be decoded: in a foreign charset only
-/// behind a byte order mark, which at most its first three bytes tell.
-pub(super) fn may_be_text(start: &[u8], charset: &str) -> Result<(), Error> {
-    let mark = &start[..start.len().min(BOM.len())];
-    if is_utf8(charset) || BOM.starts_with(mark) {
-        return Ok(());
-    }
-    Err(undecodable(charset))
-}
-
-fn is_utf8(charset: &str) -> bool {
-    ["utf-8", "utf8", "us-ascii", "ascii"]
-        .iter()
-        .any(|known| charset.eq_ignore_ascii_case(known))
-}
-
-fn undecodable(charset: &str) -> Error {
-    let message = format!("text in the charset {charset:?} cannot be decoded; read it as bytes");
-    Error::new(Kind::Decode, message).with_phase(Phase::Body)
-}
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// SPEC J2: white space alone is `null`.
-#[cfg(feature = "json")]
-pub(super) fn to_json<T: serde::de::DeserializeOwned>(bytes: &Bytes) -> Result<T, Error> {
-    let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
-    let text = match text.iter().all(u8::is_ascii_whitespace) {
-        true => b"null",
-        false => text,
-    };
-    serde_json::from_slice(text).map_err(|error| {
-        Error::new(Kind::Decode, "the body is not the JSON that was expected")
-            .with_phase(Phase::Body)
-            .with_source(error)
-    })
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_utf8_with_replacement_unless_declared_otherwise() {
-        // SPEC J1
-        let text = |bytes: &'static [u8], charset| to_text(&Bytes::from_static(bytes), charset);
-        assert_eq!(text(b"\xc3\xbc", None).unwrap(), "ü");
-        assert_eq!(text(b"\xef\xbb\xbfx", Some("latin1")).unwrap(), "x");
-        assert_eq!(text(b"a\xffb", Some("UTF-8")).unwrap(), "a\u{fffd}b");
-        assert!(text(b"x", Some("iso-8859-1")).unwrap_err().is_decode());
-        assert!(text(b"\xef\xbb", Some("latin1")).unwrap_err().is_decode());
-    }
-
-    #[test]
-    fn the_first_bytes_tell_whether_a_foreign_charset_is_one() {
-        // SPEC J1
-        for (start, charset, may) in [
-            (&b""[..], "latin1", true),
-            (b"\xef", "latin1", true),
-            (b"\xef\xbb\xbf and more", "latin1", true),
-            (b"\xef\xbbx", "latin1", false),
-            (b"x", "latin1", false),
-            (b"x", "UTF8", true),
-        ] {
-            assert_eq!(may_be_text(start, charset).is_ok(), may, "{start:?}");
-        }
-    }
-
-    #[cfg(feature = "json")]
-    #[test]
-    fn json_white_space_is_null_and_damage_is_a_decode_error() {
-        // SPEC J2
-        let json = |bytes: &'static [u8]| to_json::<Option<u32>>(&Bytes::from_static(bytes));
-        assert_eq!(json(b" \r\n").unwrap(), None);
-        assert_eq!(json(b"\xef\xbb\xbf7").unwrap(), Some(7));
-        assert!(json(b"{").unwrap_err().is_decode());
     }
 }

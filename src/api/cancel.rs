@@ -10,7 +10,7 @@ use crate::job::{Cancel, Command, ExchangeId};
 /// Cancels one request from any thread (SPEC, Shape).
 ///
 /// It reaches until the body of the response has ended, through every hop and
-/// whoever holds the body: taken of the [`Pending`] that sends the request, it
+/// whoever holds the body: taken of the [`Pending`](crate::Pending) that sends the request, it
 /// cancels the [`Response`](crate::Response) and its reader as well. Whoever
 /// waits gets an error of kind [`Cancelled`](crate::Kind::Cancelled), now or at
 /// the next read, and the connection is closed. After the body has ended it

@@ -3,12 +3,14 @@
 pub(crate) mod body;
 mod bytes;
 pub(crate) mod cancel;
+pub(crate) mod charset;
 pub(crate) mod completed;
 pub(crate) mod connector;
 pub(crate) mod free;
 #[cfg(feature = "json")]
 pub(crate) mod pairs;
 pub(crate) mod pending;
+pub(crate) mod progress;
 mod rates;
 pub(crate) mod reader;
 pub(crate) mod request;

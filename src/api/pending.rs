@@ -21,9 +21,11 @@ pub(crate) trait Operation<T>: Send {
 ///
 /// The verbs that make a request or gather a response have twins: `x()` blocks
 /// and `start_x()` returns a `Pending` at once, where `x()` is
-/// `start_x().wait()`. They are `send`, `bytes`, `text`, `json`, `chunk` and
-/// `error_for_status`. [`copy_to`](crate::Response::copy_to),
-/// [`BodyReader`](crate::BodyReader) and the two `close` block and have none.
+/// `start_x().wait()`. They are `send`, `bytes`, `text` and `json` with their
+/// variants, `chunk` and `error_for_status`.
+/// [`copy_to`](crate::Response::copy_to), [`drain`](crate::Response::drain),
+/// [`BodyReader`](crate::BodyReader) and its iterators, and the `close` of
+/// sessions and connectors block and have none.
 ///
 /// Dropping a `Pending` cancels the operation. With the feature `async` it is a
 /// `Future` that needs no runtime.

@@ -11,8 +11,8 @@ use super::cancel::{Aim, CancelHandle};
 use super::connector::Connector;
 use super::pending::Operation;
 use super::response::Response;
-use crate::call::{Answer, Reading, Told, Undecided, is_error_status, reason};
-use crate::error::{Error, ErrorResponse, Kind};
+use crate::call::{Answer, Reading, Told, Undecided, is_error_status};
+use crate::error::{Error, Kind};
 use crate::handoff::park;
 use crate::handoff::slot::SlotReceiver;
 use crate::handoff::steps::Steps;
@@ -266,20 +266,10 @@ impl StatusError {
 
     fn error(&mut self) -> Error {
         let response = &self.response;
-        let status = response.status();
-        let reason = reason(response.head());
-        let message = format!("the server answered {} {reason}", status.as_u16());
-        Error::new(Kind::Status, message.trim_end().to_owned())
-            .with_url(response.url())
-            .with_peer(response.remote_addr())
-            .with_history(response.shared_history())
-            .with_stats(response.stats())
-            .with_response(ErrorResponse {
-                status,
-                reason,
-                headers: response.headers().clone(),
-                body: std::mem::take(&mut self.body).freeze(),
-            })
+        let (code, reason) = (response.status().as_u16(), response.reason());
+        let message = format!("the server answered {code} {reason}");
+        let body = std::mem::take(&mut self.body).freeze();
+        response.error_with(Kind::Status, message.trim_end().to_owned(), body)
     }
 }
 

@@ -154,6 +154,36 @@ macro_rules! setters {
                 self
             }
 
+            /// Says in which charset a text is that does not say it (SPEC S22):
+            /// no byte order mark, none declared that anybody knows, and no
+            /// JSON. Given the response, whose body is no longer in it, and all
+            /// of the body, decoded. Default UTF-8.
+            ///
+            /// It runs on the thread that reads the text. Without the feature
+            /// `charset` it may name UTF-8 and ASCII only; a name that nothing
+            /// is known by makes the text an error of kind
+            /// [`Decode`](crate::Kind::Decode). With that feature
+            /// `detect_charset` is one that guesses.
+            ///
+            /// ```
+            /// let session = miohttp::Session::builder()
+            ///     .charset_fallback(|response, _body| {
+            ///         match response.url().path().ends_with(".txt") {
+            ///             true => "windows-1252",
+            ///             false => "utf-8",
+            ///         }
+            ///     })
+            ///     .build();
+            /// # drop(session);
+            /// ```
+            pub fn charset_fallback<C: Into<String>>(
+                mut self,
+                resolve: impl Fn(&crate::Response, &[u8]) -> C + Send + Sync + 'static,
+            ) -> Self {
+                self.set().charset_fallback = Some(crate::api::charset::fallback(resolve));
+                self
+            }
+
             /// Whether a request that a stale connection swallowed is sent again
             /// where that is safe (SPEC Y1). Default true.
             pub fn retry_stale(mut self, retry: bool) -> Self {

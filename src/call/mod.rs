@@ -7,6 +7,7 @@
 //! waits. Where the caller's own code has a part in the decision, the outcome goes
 //! to the thread that waits instead ([`Undecided`]).
 
+mod charset;
 mod context;
 mod cookie_store;
 mod cookies;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use http::Method;
 use url::{Host, Position, Url};
 
+pub(crate) use self::charset::CharsetFallback;
 pub(crate) use self::context::Context;
 pub use self::cookie_store::CookieStore;
 pub(crate) use self::cookies::Cookies;
@@ -130,6 +132,8 @@ pub(crate) struct About {
     pub(crate) history: Arc<[Hop]>,
     pub(crate) attempts: u32,
     pub(crate) retries: u32,
+    /// S22.
+    pub(crate) charset_fallback: Option<CharsetFallback>,
 }
 
 impl About {
@@ -138,6 +142,16 @@ impl About {
         // Nothing panics while it is held.
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         RequestInfo::new(&self.url, &asked.head)
+    }
+
+    /// The error, with what is known of the response it is about.
+    pub(crate) fn context(&self, error: Error) -> Error {
+        error
+            .with_url(&self.url)
+            .with_history(&self.history)
+            .with_request(self.request_info())
+            .with_facts(&self.facts)
+            .with_attempts(self.attempts, self.retries, self.history.len())
     }
 
     /// As of the moment the head was handed out.
@@ -414,6 +428,7 @@ impl Call {
             history: shared(self.history),
             attempts: self.attempts,
             retries: self.retries,
+            charset_fallback: self.settings.charset_fallback.clone(),
         });
         let body = reply.body;
         fill(self.slot, Ok(Answer { about, body }))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{StatusCode, Version};
 
-use super::{RedirectPolicy, Request, RetryPolicy, Timeouts};
+use super::{CharsetFallback, RedirectPolicy, Request, RetryPolicy, Timeouts};
 use crate::coding::encode::Encoding;
 use crate::error::Error;
 use crate::handoff::pipe::Budget;
@@ -78,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) reading: Reading,
     /// Q9.
     pub(crate) compress: Option<Compress>,
+    /// S22.
+    pub(crate) charset_fallback: Option<CharsetFallback>,
     /// S5.
     pub(crate) skip_auto_headers: Vec<HeaderName>,
     /// S20.
@@ -114,6 +116,7 @@ impl Default for Settings {
             version: Version::HTTP_11,
             reading: Reading::default(),
             compress: None,
+            charset_fallback: None,
             skip_auto_headers: Vec::new(),
             read_buffer: 256 * 1024,
             max_line: 8190,

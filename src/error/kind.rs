@@ -18,6 +18,9 @@ pub enum Kind {
     BadRedirect,
     /// A response status of 400 or above, where that was asked to be an error.
     Status,
+    /// The body is not of the type that was asked for
+    /// (`json_strict`).
+    ContentType,
     /// The host name could not be resolved.
     Dns,
     /// No connection to any address of the host.
@@ -36,7 +39,8 @@ pub enum Kind {
     Write,
     /// A time limit passed; [`Error::timeout`](crate::Error::timeout) says which.
     Timeout,
-    /// The body broke off, or its framing or its coding is damaged.
+    /// The body broke off, its framing or its coding is damaged, or it ends
+    /// before what was asked of it ([`exactly`](crate::BodyReader::exactly)).
     Payload,
     /// The body is whole but is not the text or the JSON that was asked for.
     Decode,

@@ -112,7 +112,8 @@ impl Error {
 
     /// The first bytes (64 KiB at most) of the body of a response that
     /// [`error_for_status`](crate::Response::error_for_status) turned into
-    /// this error (SPEC R22); decoded if the response would have been.
+    /// this error (SPEC R22), or `json_strict`; decoded if the response would
+    /// have been.
     pub fn body(&self) -> Option<&[u8]> {
         self.0.response.as_ref().map(|r| &r.body[..])
     }
@@ -147,7 +148,7 @@ impl Error {
 
     /// The server answered, with an answer that is an error.
     pub fn is_response(&self) -> bool {
-        matches!(self.kind(), Kind::Status)
+        matches!(self.kind(), Kind::Status | Kind::ContentType)
     }
 
     /// No connection came about: the name, the address, TLS, or a limit on these.

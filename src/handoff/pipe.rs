@@ -186,6 +186,15 @@ impl<E> PipeReader<E> {
         Poll::Pending
     }
 
+    /// The end, as far as it has been said: it may still lie behind data.
+    #[cfg(not(loom))]
+    pub(crate) fn has_end(&self, is_meant: impl FnOnce(&E) -> bool) -> bool {
+        match &lock(&self.state).tail {
+            Tail::Ended(end) => is_meant(end),
+            Tail::Open | Tail::Broken | Tail::Abandoned => false,
+        }
+    }
+
     /// What [`poll_next`](Self::poll_next) would give, without waiting.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn try_next(&mut self) -> Option<(Item<E>, bool)> {

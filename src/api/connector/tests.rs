@@ -157,6 +157,7 @@ fn about() -> About {
         history: Arc::from([]),
         attempts: 1,
         retries: 0,
+        charset_fallback: None,
     }
 }
 

@@ -25,7 +25,7 @@ impl Response {
 
     /// The charset that `Content-Type` declares, as it is written there
     /// (SPEC R5). Which one [`text`](Response::text) takes is
-    /// `encoding`.
+    /// [`encoding`](Response::encoding).
     pub fn charset(&self) -> Option<String> {
         self.media_type()?.charset().map(str::to_owned)
     }

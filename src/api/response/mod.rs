@@ -3,12 +3,14 @@
 mod attributes;
 mod info;
 mod read;
+pub(in crate::api) mod text;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
@@ -17,7 +19,7 @@ use super::cancel::{Aim, CancelHandle};
 use super::pending::{Pending, wait_on};
 use super::send::{StatusError, is_error};
 use crate::call::About;
-use crate::error::Error;
+use crate::error::{Error, ErrorResponse, Kind};
 use crate::head::{Hop, ResponseHead};
 
 /// A response: its head, and its body as far as it has come.
@@ -124,10 +126,6 @@ impl Response {
         &self.about.history
     }
 
-    pub(super) fn shared_history(&self) -> &Arc<[Hop]> {
-        &self.about.history
-    }
-
     /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
     /// request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
@@ -159,7 +157,7 @@ impl Response {
     /// [`start_error_for_status`](Response::start_error_for_status) does not.
     ///
     /// # Errors
-    /// [`Kind::Status`](crate::Kind::Status).
+    /// [`Kind::Status`].
     pub fn error_for_status(self) -> Result<Self, Error> {
         match is_error(&self) {
             false => Ok(self),
@@ -177,14 +175,8 @@ impl Response {
 
     /// The trailer fields, once the body was read to its end; empty before.
     pub fn trailers(&self) -> HeaderMap {
-        match &self.body {
-            BodyPlace::Here(body) => body.trailers().to_map(),
-            // It is back unless the started chunk still runs.
-            BodyPlace::Lent(home) => lock(home)
-                .as_ref()
-                .map(|body| body.trailers().to_map())
-                .unwrap_or_default(),
-        }
+        self.with_body(|body| body.trailers().to_map())
+            .unwrap_or_default()
     }
 
     /// A handle with which any thread can break off the body while this one
@@ -193,8 +185,27 @@ impl Response {
         self.cancel.clone().into()
     }
 
-    pub(super) fn head(&self) -> &ResponseHead {
+    fn head(&self) -> &ResponseHead {
         &self.about.head
+    }
+
+    /// An error that this response is, with the start of its body.
+    pub(super) fn error_with(&self, kind: Kind, message: String, body: Bytes) -> Error {
+        let error = Error::new(kind, message).with_response(ErrorResponse {
+            status: self.status(),
+            reason: self.reason().into_owned(),
+            headers: self.headers().clone(),
+            body,
+        });
+        self.about.context(error).with_stats(self.stats())
+    }
+
+    /// Looks at the body, unless a `start_chunk` still holds it.
+    fn with_body<T>(&self, look: impl FnOnce(&Body) -> T) -> Option<T> {
+        match &self.body {
+            BodyPlace::Here(body) => Some(look(body)),
+            BodyPlace::Lent(home) => lock(home).as_ref().map(look),
+        }
     }
 
     /// The body, which a response has unless a `start_chunk` still holds it.
@@ -208,9 +219,7 @@ impl Response {
         }
         match &mut self.body {
             BodyPlace::Here(body) => Ok(body),
-            BodyPlace::Lent(_) => Err(lent()
-                .with_url(&self.about.url)
-                .with_history(&self.about.history)),
+            BodyPlace::Lent(_) => Err(self.about.context(lent())),
         }
     }
 

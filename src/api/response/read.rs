@@ -1,16 +1,19 @@
 //! The ways to read a body.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{Method, StatusCode};
 
 use super::{BodyPlace, Response, lent, lock};
 use crate::api::body::{Body, Driver};
-use crate::api::bytes::{Collect, may_be_text, to_text};
+use crate::api::bytes::Collect;
 use crate::api::cancel::CancelHandle;
 use crate::api::pending::{Operation, Pending, wait_on};
-use crate::api::reader::BodyReader;
+use crate::api::progress::Progress;
+use crate::api::reader::{BodyReader, Chunks, Lines};
 use crate::error::{Error, Phase};
 
 impl Response {
@@ -31,40 +34,6 @@ impl Response {
     /// As [`bytes`](Response::bytes), without blocking.
     pub fn start_bytes(self) -> Pending<Bytes> {
         pending(self.collect(Driver::Reactor, Ok))
-    }
-
-    /// The whole body as text: UTF-8, with U+FFFD for what is not (SPEC R21, J1).
-    ///
-    /// # Errors
-    /// As [`bytes`](Response::bytes); and [`Kind::Decode`](crate::Kind::Decode)
-    /// if the server declares another charset and the body does not begin with
-    /// UTF-8's byte order mark. Its first bytes tell, so the rest is not
-    /// downloaded; the response is spent all the same. Where such a text is to
-    /// be expected, look at `Content-Type` first and read
-    /// [`bytes`](Response::bytes).
-    pub fn text(self) -> Result<String, Error> {
-        wait_on(&mut self.collect_text(Driver::Caller)?)
-    }
-
-    /// As [`text`](Response::text), without blocking.
-    pub fn start_text(self) -> Pending<String> {
-        pending(self.collect_text(Driver::Reactor))
-    }
-
-    /// The whole body as JSON (SPEC R23, J2). The content type is not looked at.
-    ///
-    /// # Errors
-    /// As [`bytes`](Response::bytes); and [`Kind::Decode`](crate::Kind::Decode)
-    /// if the body is not JSON or not a `T`.
-    #[cfg(feature = "json")]
-    pub fn json<T: serde::de::DeserializeOwned + 'static>(self) -> Result<T, Error> {
-        wait_on(&mut self.collect(Driver::Caller, |bytes| crate::api::bytes::to_json(&bytes))?)
-    }
-
-    /// As [`json`](Response::json), without blocking.
-    #[cfg(feature = "json")]
-    pub fn start_json<T: serde::de::DeserializeOwned + 'static>(self) -> Pending<T> {
-        pending(self.collect(Driver::Reactor, |bytes| crate::api::bytes::to_json(&bytes)))
     }
 
     /// The next piece of the body as it comes, decoded; `None` at its end.
@@ -134,12 +103,135 @@ impl Response {
         BodyReader::new(self.into_body())
     }
 
+    /// The lines of the body, each through its `\n`, the last one perhaps without
+    /// (SPEC R34). A line of more than 1 MiB is an error; see
+    /// [`Lines::max_line_length`].
+    ///
+    /// ```no_run
+    /// let response = miohttp::Session::new().get("http://example.com/events.jsonl").send()?;
+    /// for line in response.lines() {
+    ///     println!("{:?}", line?);
+    /// }
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn lines(self) -> Lines {
+        Lines::new(self.into_reader())
+    }
+
+    /// The body in pieces, as they come (SPEC R34): [`chunk`](Response::chunk)
+    /// as an iterator.
+    pub fn chunks(self) -> Chunks {
+        Chunks::new(self.into_reader(), None)
+    }
+
+    /// The body in pieces of `size` bytes, the last one perhaps shorter
+    /// (SPEC R34). A `size` of 0 is an error of kind
+    /// [`InvalidRequest`](crate::Kind::InvalidRequest), one above
+    /// [`max_buffered`](crate::SessionBuilder::max_buffered) of kind
+    /// [`Limit`](crate::Kind::Limit).
+    pub fn chunks_of(self, size: usize) -> Chunks {
+        Chunks::new(self.into_reader(), Some(size))
+    }
+
+    /// Puts bytes in front of what is read next, in whichever way (SPEC R36).
+    /// They are kept in memory until then, whatever the limits say.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidRequest`](crate::Kind::InvalidRequest) while a
+    /// [`start_chunk`](Response::start_chunk) has not ended.
+    pub fn unread(&mut self, data: Bytes) -> Result<(), Error> {
+        self.body()?.unread(data);
+        Ok(())
+    }
+
+    /// Whether the end of the body has been received, whatever of it is read
+    /// (SPEC R35). Of one that failed it never is, and while a
+    /// [`start_chunk`](Response::start_chunk) has not ended nobody knows.
+    pub fn is_eof(&self) -> bool {
+        self.with_body(Body::is_eof).unwrap_or_default()
+    }
+
+    /// Whether all of the body was received and read: nothing is left
+    /// (SPEC R35). Does not block. Of a body that failed it is false, so that a
+    /// loop until then meets the error.
+    pub fn at_eof(&mut self) -> bool {
+        let Ok(body) = self.body() else {
+            return false;
+        };
+        match body.now() {
+            Some(Ok(None)) => true,
+            Some(Ok(Some(chunk))) => {
+                body.unread(chunk);
+                false
+            }
+            Some(Err(_)) | None => false,
+        }
+    }
+
+    /// What the body has failed with, if it has (SPEC R36). Every read gives it
+    /// again.
+    pub fn error(&self) -> Option<Error> {
+        self.with_body(|body| body.error().cloned()).flatten()
+    }
+
+    /// Reads the rest of the body away, and gives its length. Blocks until its
+    /// end (SPEC R35): then its [`trailers`](Response::trailers) are there, and
+    /// its connection can serve again.
+    ///
+    /// # Errors
+    /// As [`chunk`](Response::chunk).
+    pub fn drain(&mut self) -> Result<u64, Error> {
+        let mut length = 0;
+        while let Some(chunk) = self.chunk()? {
+            length += chunk.len() as u64;
+        }
+        Ok(length)
+    }
+
+    /// Gives the body up, and its connection unless all of it was received
+    /// already (SPEC R25). Later reads fail with
+    /// [`Kind::Closed`](crate::Kind::Closed); the head stays. Dropping a
+    /// response does the same, but reads a short rest away so that the
+    /// connection can serve again.
+    pub fn close(&mut self) {
+        match self.body() {
+            Ok(body) => body.close(),
+            // Whoever has it meets the end of its connection.
+            Err(_) => self.cancel_handle().cancel(),
+        }
+    }
+
     /// Writes the body to `writer` and gives its decoded length (SPEC R27).
     ///
     /// # Errors
     /// As [`chunk`](Response::chunk); and [`Kind::Write`](crate::Kind::Write) for
     /// what the writer fails with.
-    pub fn copy_to(mut self, writer: &mut (impl std::io::Write + ?Sized)) -> Result<u64, Error> {
+    pub fn copy_to(self, writer: &mut (impl Write + ?Sized)) -> Result<u64, Error> {
+        self.copy_to_with(writer, |_| {})
+    }
+
+    /// As [`copy_to`](Response::copy_to), and says after each piece how far it
+    /// has come (SPEC R27). `progress` is called by this thread, at least once
+    /// unless the body is empty.
+    ///
+    /// ```no_run
+    /// let response = miohttp::Session::new().get("http://example.com/large").send()?;
+    /// let mut file = std::fs::File::create("large")?;
+    /// response.copy_to_with(&mut file, |progress| match progress.total {
+    ///     Some(total) => eprintln!("{} of {total} bytes", progress.bytes),
+    ///     None => eprintln!("{} bytes", progress.bytes),
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`copy_to`](Response::copy_to).
+    pub fn copy_to_with(
+        mut self,
+        writer: &mut (impl Write + ?Sized),
+        mut progress: impl FnMut(Progress),
+    ) -> Result<u64, Error> {
+        let total = self.total();
         let mut length = 0;
         while let Some(chunk) = self.chunk()? {
             writer.write_all(&chunk).map_err(|error| {
@@ -151,11 +243,23 @@ impl Response {
                     .with_source(error)
             })?;
             length += chunk.len() as u64;
+            progress(Progress {
+                bytes: length,
+                total,
+            });
         }
         Ok(length)
     }
 
-    fn collect<T>(
+    /// How much [`chunk`](Response::chunk) will give in all, where that is known.
+    fn total(&self) -> Option<u64> {
+        let is_decoded = self.with_body(Body::is_decoded).unwrap_or_default();
+        // RFC 9110 §8.6: it may be announced for what a GET would have given.
+        let has_body = *self.method() != Method::HEAD && self.status() != StatusCode::NOT_MODIFIED;
+        self.content_length().filter(|_| has_body && !is_decoded)
+    }
+
+    pub(super) fn collect<T>(
         self,
         driver: Driver,
         convert: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
@@ -164,19 +268,9 @@ impl Response {
         body.driven_by(driver);
         Ok(Collect::new(body, convert))
     }
-
-    fn collect_text(self, driver: Driver) -> Result<Collect<String>, Error> {
-        let charset = self.charset();
-        let declared = charset.clone();
-        let collect = self.collect(driver, move |bytes| to_text(&bytes, declared.as_deref()))?;
-        Ok(match charset {
-            Some(charset) => collect.admitted_by(move |start| may_be_text(start, &charset)),
-            None => collect,
-        })
-    }
 }
 
-fn pending<T: 'static>(collect: Result<Collect<T>, Error>) -> Pending<T> {
+pub(super) fn pending<T: 'static>(collect: Result<Collect<T>, Error>) -> Pending<T> {
     match collect {
         Ok(collect) => Pending::new(collect),
         Err(error) => Pending::failed(error),
