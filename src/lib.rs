@@ -89,6 +89,7 @@
 //! | `tls` | yes | https by rustls, with the ring provider and Mozilla's roots |
 //! | `gzip` | yes | gzip and deflate: decoding, and [`RequestBuilder::compress`] |
 //! | `json` | yes | JSON bodies both ways, and any `Serialize` as a query |
+//! | `digest` | yes | Digest authentication |
 //! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
 //! | `brotli` | no | the same for br |
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
@@ -126,6 +127,8 @@ mod conn;
 mod cookie;
 #[cfg(not(loom))]
 mod delivery;
+#[cfg(all(feature = "digest", not(loom)))]
+mod digest;
 #[cfg(not(loom))]
 mod dns;
 #[cfg(not(loom))]
@@ -186,6 +189,8 @@ mod exports {
     #[cfg(feature = "tls")]
     pub use crate::api::tls::TlsConfig;
     pub use crate::api::url::IntoUrl;
+    #[cfg(feature = "digest")]
+    pub use crate::auth::DigestAuth;
     pub use crate::auth::{Auth, BasicAuth};
     pub use crate::call::{
         Action, Attempt, CookieStore, RedirectPolicy, RedirectRule, RetryPolicy, Timeouts,

@@ -56,7 +56,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease_none", &["net", "delivery", "dns"]),
     ("call", LEAVES),
     // Credentials: pure, and below whoever sends a request.
-    ("auth", &["error", "sync"]),
+    ("auth", &["error", "sync", "digest"]),
+    ("digest", &["error"]),
     ("call", &["auth", "lease", "coding", "cookie"]),
     ("api", LEAVES),
     ("api", &["auth", "call", "lease", "coding", "cookie", "dns"]),
@@ -100,6 +101,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustix", &["net::poll"]),
     ("zstd_safe", &["coding"]),
     ("libc", &["net::poll"]),
+    // In `tls` the word is the provider of that name, out of rustls.
+    ("ring", &["digest", "tls"]),
+    ("md5", &["digest"]),
 ];
 
 /// Paths outside the crate that a module must not name.

@@ -1,14 +1,29 @@
 //! Credentials (SPEC §8): what they are, and the header field they become.
 //!
-//! Basic and bearer credentials are one field, made when they are given.
+//! Basic and bearer credentials are one field, made when they are given. An
+//! answer to a challenge is made anew for each request, when its head is: see
+//! [`asked`].
 
+#[cfg(feature = "digest")]
+mod asked;
+#[cfg(not(feature = "digest"))]
+#[path = "asked_none.rs"]
+mod asked;
 mod basic;
+#[cfg(feature = "digest")]
+mod challenge;
+#[cfg(feature = "digest")]
+mod digest;
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use url::Url;
 
+pub(crate) use self::asked::Asked;
+#[cfg(feature = "digest")]
+pub use self::asked::DigestAuth;
 pub use self::basic::BasicAuth;
 use crate::error::Error;
 
@@ -24,6 +39,12 @@ use crate::error::Error;
 /// |---|---|
 /// | [`Auth::basic`] | login and password, readable for whoever sees the request |
 /// | [`Auth::bearer`] | a token |
+/// | `Auth::digest` | an answer to the server's challenge, once it has sent one |
+/// | `Auth::any` | Digest or Basic, as the server asks for |
+///
+/// The last two need the feature `digest`. They remember what the server has
+/// asked for, and clones share that: keep one, rather than to make it anew for
+/// each request.
 ///
 /// ```
 /// use miohttp::{Auth, Session};
@@ -33,7 +54,33 @@ use crate::error::Error;
 /// # drop(request);
 /// ```
 #[derive(Clone)]
-pub struct Auth(Result<HeaderValue, &'static str>);
+pub struct Auth(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// Known beforehand; or what is wrong with it.
+    Field(Result<HeaderValue, &'static str>),
+    #[cfg_attr(
+        not(feature = "digest"),
+        expect(dead_code, reason = "without Digest nothing is asked for")
+    )]
+    Asked(Asked),
+}
+
+/// The request that an answer to a challenge is for.
+#[cfg_attr(
+    not(feature = "digest"),
+    expect(dead_code, reason = "without Digest nothing is answered")
+)]
+pub(crate) struct Message<'a> {
+    pub(crate) method: &'a str,
+    /// Tells where it goes.
+    pub(crate) url: &'a Url,
+    /// As it is sent.
+    pub(crate) target: &'a [u8],
+    /// `None` if it is not in memory.
+    pub(crate) body: Option<&'a mut dyn Iterator<Item = Bytes>>,
+}
 
 impl Auth {
     /// Basic authentication (RFC 7617) in UTF-8; [`BasicAuth`] has the options.
@@ -46,7 +93,7 @@ impl Auth {
     /// A bearer token (RFC 6750). Characters no header may hold are an error
     /// at the verb.
     pub fn bearer(token: impl AsRef<str>) -> Self {
-        Self(sensitive(format!("Bearer {}", token.as_ref())))
+        Self(Repr::Field(sensitive(format!("Bearer {}", token.as_ref()))))
     }
 
     /// User name and password of a URL, percent-decoded; `None` without both
@@ -55,14 +102,25 @@ impl Auth {
         BasicAuth::from_url(url).map(Self::from)
     }
 
-    pub(crate) fn header(&self) -> Result<HeaderValue, Error> {
-        self.0.clone().map_err(Error::invalid_request)
+    /// What is known beforehand; an answer comes from [`Auth::asked`].
+    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Error> {
+        match &self.0 {
+            Repr::Field(field) => field.clone().map(Some).map_err(Error::invalid_request),
+            Repr::Asked(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        match &self.0 {
+            Repr::Asked(asked) => Some(asked),
+            Repr::Field(_) => None,
+        }
     }
 }
 
 impl From<BasicAuth> for Auth {
     fn from(basic: BasicAuth) -> Self {
-        Self(basic.value())
+        Self(Repr::Field(basic.value()))
     }
 }
 
@@ -99,7 +157,7 @@ mod tests {
     fn whatever_becomes_credentials_becomes_the_same() {
         // SPEC S6, A5
         let basic = BasicAuth::new("user", "secret");
-        let header = |auth: Auth| auth.header().unwrap();
+        let header = |auth: Auth| auth.header().unwrap().unwrap();
         let want = basic.encode().unwrap();
         assert_eq!(header(basic.into()), want);
         assert_eq!(header(("user", "secret").into()), want);

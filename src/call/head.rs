@@ -125,7 +125,7 @@ fn authorization(request: &Request) -> Result<Option<HeaderValue>, Error> {
             "credentials are given twice: as auth or in the URL, and as an Authorization header",
         ));
     }
-    auth.header().map(Some)
+    auth.header()
 }
 
 /// SPEC H7.

@@ -21,6 +21,7 @@ mod retry;
 mod settings;
 mod timeouts;
 mod tls;
+mod unauthorized;
 mod waited;
 
 use std::fmt;
@@ -56,6 +57,7 @@ use crate::job::{
 };
 use crate::tls::Client;
 use redirect::Decision;
+use unauthorized::Turn;
 
 /// What the caller asked for, as it stands at the current hop. The URL holds no
 /// credentials: see [`Request::take_userinfo`].
@@ -104,6 +106,7 @@ pub(crate) struct Call {
     retried: bool,
     /// The next exchange goes on a new connection.
     fresh: bool,
+    turn: Turn,
     deadline: Option<(Instant, Duration)>,
     /// Its steps are decided by whoever waits for it: the caller's own code has
     /// a part in that.
@@ -219,6 +222,7 @@ impl Call {
             tries: 0,
             retried: false,
             fresh: false,
+            turn: Turn::First,
             deadline,
             waited,
             slot,
@@ -266,8 +270,14 @@ impl Call {
     fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Upload), Error> {
         let key = self.pool_key()?;
         let cookie = self.context.cookies().header(&self.request);
-        let head = head::build(&self.request, &self.settings, cookie)?;
+        let held = self.hold_body();
+        let head = head::build(&self.request, &self.settings, cookie);
         let upload = self.request.body.as_ref().map(|body| body.upload.clone());
+        if held.is_some() {
+            self.request.body = held;
+        }
+        let mut head = head?;
+        self.authorize(&mut head)?;
         Ok((key, head, upload.unwrap_or_default()))
     }
 
@@ -327,6 +337,11 @@ impl Call {
 
     fn replied(mut self: Box<Self>, asked: Box<Exchange>, reply: Reply, now: Instant) -> Next {
         self.context.cookies().store(&self.request.url, &reply.head);
+        match self.is_asked_again(&asked, &reply.head) {
+            Ok(false) => {}
+            Ok(true) => return self.send_asked(&asked, &reply),
+            Err(error) => return self.refuse(error, &asked, &reply),
+        }
         match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
             Decision::Deliver => {
                 if self.settings.retry.is_some()
@@ -350,6 +365,7 @@ impl Call {
         self.request = next;
         // Another request, with a stale connection of its own to make good.
         self.retried = false;
+        self.turn = Turn::First;
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
             Err((mut call, cause)) => {
@@ -366,7 +382,7 @@ impl Call {
         }
     }
 
-    /// The redirect itself is the error's response.
+    /// The reply itself is the error's response.
     fn refuse(self: Box<Self>, error: Error, asked: &Exchange, reply: &Reply) -> Next {
         let response = ErrorResponse {
             status: reply.head.status(),
@@ -409,6 +425,8 @@ impl Call {
     /// The same once more, at once or when the time has come.
     fn again(mut self: Box<Self>, not_before: Option<Instant>) -> Next {
         self.retries += 1;
+        // A nonce may not have outlived the wait.
+        self.turn = Turn::First;
         match self.into_exchange() {
             Ok(mut exchange) => {
                 exchange.not_before = not_before;

@@ -44,7 +44,8 @@ pub enum Kind {
     Payload,
     /// The body is whole but is not the text or the JSON that was asked for.
     Decode,
-    /// The reply is not HTTP as RFC 9112 has it.
+    /// The reply is not HTTP as RFC 9112 has it, or asks for credentials in a way
+    /// that cannot be answered.
     Protocol,
     /// A size limit was passed.
     Limit,

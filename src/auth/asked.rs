@@ -1,0 +1,429 @@
+//! Credentials that are sent when they are asked for: Digest, or what the
+//! server prefers.
+//!
+//! ```text
+//! Nothing ──401: Digest──▶ Digest(nonce, count) ──next nonce, 401──▶ Digest
+//!    └──────401: Basic───▶ Basic            (only where both will do)
+//! ```
+//!
+//! The state belongs to the credentials and is shared by their clones, so all
+//! requests of a session use one nonce and count it together. Nothing here knows
+//! of a status or of a field's name: 401 and `WWW-Authenticate` are the
+//! business of who asks, and 407 and `Proxy-Authenticate` would be no other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use url::{Origin, Url};
+
+use super::challenge::{Params, challenges, params};
+use super::digest::{Digest, Signer};
+use super::{Auth, BasicAuth, Message, Repr};
+use crate::digest;
+use crate::error::{Error, Kind, Phase};
+use crate::sync::{Mutex, lock};
+
+/// A login and its password, for Digest authentication (RFC 7616, SPEC A7).
+///
+/// The password never leaves the program: the server sends a challenge with its
+/// `401`, and the request is made once more with an answer to it. From then on
+/// requests carry an answer by themselves, as long as the server's nonce holds
+/// and within the paths it named (its `domain`; otherwise all of it).
+///
+/// **One value is for one server.** It is bound to the origin of the first
+/// request that it is used for, and other origins get nothing, unless the first
+/// one names them in its `domain`. Clones are the same value: keep the [`Auth`]
+/// that this becomes, in a session or beside it. Made anew for each request it
+/// would be asked each time.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`preemptive`](Self::preemptive) | true |
+/// | [`or_basic`](Self::or_basic) | false |
+/// | [`ask_first`](Self::ask_first) | false |
+///
+/// Known are MD5, SHA-256 and SHA-512-256, SHA and SHA-512 as aiohttp has them,
+/// each with `-sess`; `userhash`, `charset`, `stale` and `nextnonce`. Of several
+/// challenges the first one that can be answered is. `qop=auth` goes before
+/// `auth-int`, which signs the body, too, and so needs one that is in memory.
+/// Logins that are not ASCII are sent and hashed in UTF-8.
+///
+/// A request is sent once more for a `401`, not twice: what comes then is the
+/// answer. A challenge that cannot be answered (damaged, without a nonce, of an
+/// algorithm nobody knows) is an error of kind
+/// [`Protocol`](crate::Kind::Protocol) with the response's status and headers. A
+/// `401` without any Digest challenge is a response like any other. A body that
+/// cannot be sent a second time fails with
+/// [`BodyNotReplayable`](crate::Kind::BodyNotReplayable): see
+/// [`ask_first`](Self::ask_first).
+///
+/// ```
+/// use miohttp::{Auth, DigestAuth, Session};
+///
+/// let session = Session::builder().auth(Auth::digest("user", "secret")).build();
+/// let auth: Auth = DigestAuth::new("user", "secret").ask_first(true).into();
+/// let upload = session.put("http://example.com/large").auth(auth.clone());
+/// # drop(upload);
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct DigestAuth {
+    login: String,
+    password: String,
+    preemptive: bool,
+    or_basic: bool,
+    ask_first: bool,
+}
+
+impl DigestAuth {
+    /// This login and this password. A `:` or a control character in the login
+    /// is an error at the verb.
+    pub fn new(login: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            login: login.into(),
+            password: password.into(),
+            preemptive: true,
+            or_basic: false,
+            ask_first: false,
+        }
+    }
+
+    /// Whether a request carries credentials before it is asked for them, once
+    /// the server has asked an earlier one. Default true, which saves a round
+    /// trip a request.
+    pub fn preemptive(mut self, preemptive: bool) -> Self {
+        self.preemptive = preemptive;
+        self
+    }
+
+    /// Whether a server that asks for Basic and for no Digest gets that. Default
+    /// false. Whoever can change the server's answer on its way then gets the
+    /// password: use it with https, or where Basic would do.
+    pub fn or_basic(mut self, or_basic: bool) -> Self {
+        self.or_basic = or_basic;
+        self
+    }
+
+    /// Whether a body waits for the server's challenge. Default false: it is
+    /// sent with the first request, and again with the answer.
+    ///
+    /// With true the first request goes out without its body, as curl does it,
+    /// and the body goes once, with the answer; with a challenge known already it
+    /// is not held back at all. That spares a long body the second way, and
+    /// a body that can be sent once only is not spent on a `401`. A server
+    /// that asks for nothing, whatever else it answers, has then seen a request
+    /// with an empty body, and gets it again with the whole one. Requests that
+    /// state `Content-Length`, `Transfer-Encoding` or `Expect` by themselves are
+    /// not held back.
+    pub fn ask_first(mut self, ask_first: bool) -> Self {
+        self.ask_first = ask_first;
+        self
+    }
+}
+
+impl fmt::Debug for DigestAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DigestAuth")
+            .field("login", &self.login)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<DigestAuth> for Auth {
+    fn from(of: DigestAuth) -> Self {
+        Self(Repr::Asked(Asked(Arc::new(Inner {
+            mistake: mistake(&of.login),
+            of,
+            state: Mutex::default(),
+        }))))
+    }
+}
+
+impl Auth {
+    /// Digest authentication (RFC 7616, SPEC A7); [`DigestAuth`] says what that
+    /// is, and has the options.
+    pub fn digest(login: impl Into<String>, password: impl Into<String>) -> Self {
+        DigestAuth::new(login, password).into()
+    }
+
+    /// Digest or Basic authentication, as the server asks for; nothing is sent
+    /// before it does. Where it offers both it gets Digest. The same as
+    /// [`DigestAuth::or_basic`], and its warning holds.
+    pub fn any(login: impl Into<String>, password: impl Into<String>) -> Self {
+        DigestAuth::new(login, password).or_basic(true).into()
+    }
+}
+
+/// SPEC A2: what would make a login another one.
+fn mistake(login: &str) -> Option<&'static str> {
+    if login.contains(':') {
+        Some("a digest auth login cannot contain a colon")
+    } else if login.chars().any(char::is_control) {
+        Some("a digest auth login cannot contain control characters")
+    } else {
+        None
+    }
+}
+
+/// Credentials and what the server has said of them so far.
+#[derive(Clone)]
+pub(crate) struct Asked(Arc<Inner>);
+
+struct Inner {
+    of: DigestAuth,
+    mistake: Option<&'static str>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The origin of the first request.
+    home: Option<Origin>,
+    known: Known,
+}
+
+#[derive(Default)]
+enum Known {
+    #[default]
+    Nothing,
+    Basic,
+    Digest(Session),
+}
+
+/// A challenge in use.
+struct Session {
+    digest: Arc<Digest>,
+    /// Where requests carry an answer unasked; empty is all of the home origin.
+    space: Vec<(Origin, String)>,
+    /// How many requests have used the nonce.
+    count: u32,
+    /// The client's own nonce where it must stay the same.
+    cnonce: Option<String>,
+}
+
+/// A server needs no more paths than these; each is kept with its origin.
+const MAX_SPACE: usize = 64;
+
+impl Asked {
+    /// The `Authorization` of this request, if it gets one. `is_asked`: it
+    /// answers a challenge, and is no attempt to be before one.
+    ///
+    /// # Errors
+    /// The credentials cannot be sent, or the body has to be signed and cannot
+    /// be seen.
+    pub(crate) fn value(
+        &self,
+        message: &mut Message<'_>,
+        is_asked: bool,
+    ) -> Result<Option<HeaderValue>, Error> {
+        if let Some(mistake) = self.0.mistake {
+            return Err(Error::invalid_request(mistake));
+        }
+        let signing = {
+            let mut state = lock(&self.0.state);
+            let unasked = self.0.of.preemptive && state.covers(message.url);
+            if !is_asked && !unasked {
+                return Ok(None);
+            }
+            match &mut state.known {
+                Known::Nothing => return Ok(None),
+                Known::Basic => None,
+                Known::Digest(session) => {
+                    // A server that lets a nonce serve so often gets it again
+                    // from the start, and asks anew if it minds.
+                    session.count = session.count.checked_add(1).unwrap_or(1);
+                    let challenge = Arc::clone(&session.digest);
+                    Some((challenge, session.count, session.cnonce.clone()))
+                }
+            }
+        };
+        let Some((challenge, count, cnonce)) = signing else {
+            let basic = BasicAuth::new(&self.0.of.login, &self.0.of.password);
+            return basic.encode().map(Some);
+        };
+        let cnonce = match cnonce {
+            Some(cnonce) => cnonce,
+            None => digest::random()?,
+        };
+        let signer = Signer {
+            login: &self.0.of.login,
+            password: &self.0.of.password,
+            count,
+            cnonce: &cnonce,
+        };
+        let answer = challenge.answer(signer, message).map_err(unanswerable)?;
+        let mut value = HeaderValue::from_bytes(&answer)
+            .map_err(|_| unanswerable("it holds what no header may"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Reads the challenges of a response to a request for this URL; whether
+    /// the request is to be made again. `was_sent`: it carried credentials.
+    ///
+    /// # Errors
+    /// There is a Digest challenge and it cannot be answered.
+    pub(crate) fn challenged<'a>(
+        &self,
+        url: &Url,
+        fields: impl Iterator<Item = &'a [u8]>,
+        was_sent: bool,
+    ) -> Result<bool, Error> {
+        let mut found = None;
+        let mut refused = None;
+        let mut offers_basic = false;
+        for field in fields {
+            for challenge in challenges(field) {
+                if challenge.is("digest") && found.is_none() {
+                    match Digest::read(&challenge.params) {
+                        Ok(digest) => found = Some((digest, space(url, &challenge.params))),
+                        Err(why) => refused = refused.or(Some(why)),
+                    }
+                }
+                offers_basic |= challenge.is("basic");
+            }
+        }
+        let mut state = lock(&self.0.state);
+        if !state.is_home(url) && !state.covers(url) {
+            return Ok(false);
+        }
+        if let Some((digest, space)) = found {
+            state.use_digest(url, digest, space)?;
+            return Ok(true);
+        }
+        if self.0.of.or_basic && offers_basic {
+            let again = !(was_sent && matches!(state.known, Known::Basic));
+            state.known = Known::Basic;
+            return Ok(again);
+        }
+        match refused {
+            Some(why) => Err(unanswerable(why)),
+            None => Ok(false),
+        }
+    }
+
+    /// Reads an `Authentication-Info` of a response to a request that carried
+    /// an answer: the nonce of the next one (RFC 7616 §3.5).
+    pub(crate) fn told(&self, url: &Url, field: &[u8]) {
+        let params = params(field);
+        let Some(nonce) = params.value("nextnonce").filter(|nonce| !nonce.is_empty()) else {
+            return;
+        };
+        let mut state = lock(&self.0.state);
+        if state.is_home(url)
+            && let Known::Digest(session) = &mut state.known
+            && *session.digest.nonce != *nonce
+        {
+            let mut digest = Digest::clone(&session.digest);
+            digest.nonce = nonce.to_vec();
+            let space = session.space.clone();
+            // Without random bytes the old nonce stays.
+            let _ = state.use_digest(url, digest, space);
+        }
+    }
+
+    /// Whether a body has to wait until the server has asked.
+    pub(crate) fn holds_body(&self, url: &Url) -> bool {
+        self.0.of.ask_first && {
+            let mut state = lock(&self.0.state);
+            state.is_home(url) && matches!(state.known, Known::Nothing)
+        }
+    }
+}
+
+impl State {
+    /// Whether this is the origin the credentials are for; the first one is.
+    fn is_home(&mut self, url: &Url) -> bool {
+        let origin = url.origin();
+        *self.home.get_or_insert_with(|| origin.clone()) == origin
+    }
+
+    /// Whether requests for this URL carry credentials unasked.
+    fn covers(&mut self, url: &Url) -> bool {
+        let is_home = self.is_home(url);
+        match &self.known {
+            Known::Digest(session) if !session.space.is_empty() => {
+                let origin = url.origin();
+                let mut space = session.space.iter();
+                space.any(|(of, path)| *of == origin && lies_below(url.path(), path))
+            }
+            _ => is_home,
+        }
+    }
+
+    fn use_digest(
+        &mut self,
+        url: &Url,
+        digest: Digest,
+        space: Vec<(Origin, String)>,
+    ) -> Result<(), Error> {
+        let cnonce = match digest.is_session() {
+            true => Some(digest::random()?),
+            false => None,
+        };
+        let is_home = self.is_home(url);
+        let known = match std::mem::take(&mut self.known) {
+            Known::Digest(mut session) => {
+                // A nonce that comes again has been counted before.
+                if session.digest.nonce != digest.nonce {
+                    session.count = 0;
+                    session.cnonce = cnonce;
+                } else if session.digest.is_session() != digest.is_session() {
+                    session.cnonce = cnonce;
+                }
+                // Another origin of the space does not say what the space is.
+                if is_home {
+                    session.space = space;
+                }
+                session.digest = Arc::new(digest);
+                session
+            }
+            Known::Nothing | Known::Basic => Session {
+                digest: Arc::new(digest),
+                space,
+                count: 0,
+                cnonce,
+            },
+        };
+        self.known = Known::Digest(known);
+        Ok(())
+    }
+}
+
+/// RFC 7616 §3.3, `domain`: URLs, relative ones on this one's origin.
+fn space(url: &Url, params: &Params<'_>) -> Vec<(Origin, String)> {
+    let Some(domain) = params
+        .value("domain")
+        .and_then(|d| std::str::from_utf8(d).ok())
+    else {
+        return Vec::new();
+    };
+    domain
+        .split_ascii_whitespace()
+        .filter_map(|text| url.join(text).ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .map(|url| (url.origin(), url.path().to_owned()))
+        .take(MAX_SPACE)
+        .collect()
+}
+
+/// Whole segments: `/a` covers `/a` and `/a/b`, not `/ab`.
+fn lies_below(path: &str, space: &str) -> bool {
+    path.strip_prefix(space)
+        .is_some_and(|rest| rest.is_empty() || space.ends_with('/') || rest.starts_with('/'))
+}
+
+fn unanswerable(why: &'static str) -> Error {
+    let message = format!("the server's Digest challenge cannot be answered: {why}");
+    Error::new(Kind::Protocol, message).with_phase(Phase::Head)
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked(..)")
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
