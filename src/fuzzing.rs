@@ -14,7 +14,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Version};
 use url::{Position, Url};
 
-use crate::call::redirect_target;
+use crate::call::{redirect_target, requoted_target};
 use crate::coding::{CodingFault, Decoder, Limits as CodingLimits};
 use crate::conn::link::{Link, Read};
 use crate::head::{BodyLength, Fields, RequestHead};
@@ -275,6 +275,15 @@ pub fn location(data: &[u8]) {
         assert!(target.starts_with('/'));
         let ends = |byte: u8| byte <= b' ' || byte == 0x7f;
         assert!(!target.bytes().any(ends), "{target:?}");
+        // In one form, or as it is written: something that can be asked for.
+        let (normal, written) = requoted_target(&base, data, &url);
+        assert_eq!(normal.origin(), url.origin());
+        assert_eq!(requoted_target(&base, data, &normal).0, normal);
+        if let Some(written) = written {
+            assert!(written.starts_with('/'), "{written:?}");
+            let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+            assert!(written.bytes().all(is_plain), "{written:?}");
+        }
         // To follow an absolute target is to stay there.
         match redirect_target(&url, url.as_str().as_bytes()) {
             Ok(again) => assert_eq!(again, url),

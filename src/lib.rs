@@ -63,7 +63,8 @@
 //!
 //! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
 //! backend run on the connector's thread; decompression and JSON are done by
-//! whoever reads the body. A blocking call made there, from one of those two,
+//! whoever reads the body, and a redirect rule or a [`CookieStore`] is called by
+//! whoever waits for the response. A blocking call made there, from one of those two,
 //! fails with [`Kind::Internal`] instead of hanging.
 //!
 //! Blocking verbs may be called inside async code too, where they block that
@@ -77,6 +78,7 @@
 //! | one attempt to connect, TLS included | 30 s | [`Timeouts::sock_connect`] |
 //! | connections in use | 100 | [`ConnectorBuilder::limit`] |
 //! | redirects | 10 | [`RedirectPolicy`] |
+//! | tries of a request that fails | 1, but for stale connections | [`RetryPolicy`] |
 //! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | [`SessionBuilder::max_buffered`] |
 //! | a body, decoded, however it is read | none | [`SessionBuilder::max_body_size`] |
 //! | expansion of a compressed body | 1000 times, past the first MiB | [`SessionBuilder::max_decode_ratio`] |

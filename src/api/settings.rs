@@ -1,5 +1,6 @@
 //! The settings that a session has for all its requests and a request for
-//! itself: one list of setters over one [`Settings`], for both builders.
+//! itself: one list of setters over one [`Settings`](crate::call::Settings), for
+//! both builders.
 
 /// Gives a builder the setters. It has `fn set(&mut self) -> &mut Settings`.
 ///

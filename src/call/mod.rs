@@ -42,6 +42,8 @@ pub(crate) use self::merge::merge_cookies;
 pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
+#[cfg(fuzzing)]
+pub(crate) use self::requote::both as requoted_target;
 pub use self::retry::RetryPolicy;
 pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
 pub use self::timeouts::Timeouts;

@@ -52,6 +52,15 @@ fn decoded(text: &[u8]) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
+/// For the fuzzer: what `location` leads to from here, both ways.
+#[cfg(fuzzing)]
+pub(crate) fn both(base: &Url, location: &[u8], url: &Url) -> (Url, Option<String>) {
+    let mut normal = url.clone();
+    normalise(&mut normal);
+    let base = &base[url::Position::BeforePath..url::Position::AfterQuery];
+    (normal, verbatim(base, location, url))
+}
+
 /// Path and query that `location` leads to from a request with the target `base`, as
 /// they are written; `url` is what they were taken for. Only what no request line can
 /// hold is encoded, and dots are resolved. `None` where it is written in no form of
