@@ -1,5 +1,5 @@
 //! Keeping a jar in a file (SPEC K10): what both formats share. The formats
-//! themselves are in [`json`](super::json) and [`netscape`](super::netscape),
+//! themselves are in [`json`](super::json) and [`netscape`],
 //! and know neither files nor jars: bytes in, cookies out, and back.
 
 use std::fmt;

@@ -14,7 +14,7 @@
 //! - [`store`] is the plain data structure: buckets by registrable domain.
 //! - [`jar`] is the public handle: a mutex, the options and the only clock.
 //! - [`header`] writes and merges `Cookie` headers.
-//! - [`file`] saves and loads a jar; its formats are `json` and [`netscape`].
+//! - [`mod@file`] saves and loads a jar; its formats are `json` and [`netscape`].
 //!
 //! Nothing below [`jar`] reads a clock: `now` is an argument everywhere, so
 //! that every rule about time is a table in a test.
