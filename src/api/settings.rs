@@ -40,7 +40,8 @@ macro_rules! setters {
 
             /// Whether the target of a redirect is brought into one form before it is
             /// asked for (SPEC S32, RFC 3986 §6.2.2): `%7e` becomes `~`, `%c3` becomes
-            /// `%C3`, and what a URL cannot hold is encoded. Default true.
+            /// `%C3`, and what a URL cannot hold is encoded, a space in the query as
+            /// `+`. Default true.
             ///
             /// With false path and query go out as the server has written them, for
             /// servers that compare them byte by byte; only spaces, control characters

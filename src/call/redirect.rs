@@ -42,7 +42,11 @@ pub(super) fn decide(
         let error = Error::new(Kind::TooManyRedirects, message).with_phase(Phase::Redirect);
         return Decision::Refuse(error);
     }
-    let (url, written) = match target(&request.url, location) {
+    let plain = match settings.requote {
+        true => requote::joined(location),
+        false => location.into(),
+    };
+    let (url, written) = match target(&request.url, &plain) {
         Ok(mut url) if settings.requote => {
             requote::normalise(&mut url);
             (url, None)

@@ -45,6 +45,14 @@ fn the_encoding_of_a_target_is_normalised_unless_it_is_to_be_kept() {
 }
 
 #[test]
+fn a_space_in_a_query_is_that_of_a_form() {
+    // SPEC S32
+    let peer = peer("/a b?once", "?name=d a niel#f g");
+    let response = Session::new().get(peer.url("/from")).send().unwrap();
+    assert_eq!(response.text().unwrap(), "/a%20b?name=d+a+niel");
+}
+
+#[test]
 fn nothing_that_ends_a_request_line_is_sent_as_it_is_written() {
     // SPEC S32, H9
     let peer = peer("/a b\tc\u{fc}?once", "?d e\u{e9}#f g");
