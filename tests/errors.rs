@@ -348,7 +348,7 @@ fn an_endless_reply_head_or_trailer_is_given_up() {
 
 #[test]
 fn a_connection_lost_before_the_head_is_whole_is_disconnected() {
-    // SPEC §13: ServerDisconnectedError; Y1: a fresh connection is not retried.
+    // SPEC E2, Y1: a fresh connection is not retried.
     let session = short();
     for start in [
         "",

@@ -231,7 +231,7 @@ fn inner(error: std::io::Error) -> Error {
 
 #[test]
 fn dropping_whatever_holds_a_body_frees_its_slot() {
-    // SPEC, Shape
+    // SPEC R27
     type Hold = fn(Response) -> Box<dyn std::any::Any>;
     let holds: [(&str, Hold); 5] = [
         ("response", |response| Box::new(response)),

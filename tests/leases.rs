@@ -142,10 +142,10 @@ fn sized() -> Peer {
     })
 }
 
-/// SPEC C3: a response that is held unread keeps its slot only as long as its
-/// body does not fit what may be read ahead.
 #[test]
 fn a_response_held_unread_gives_its_slot_to_whoever_waits() {
+    // SPEC C3: a response that is held unread keeps its slot only as long as its
+    // body does not fit what may be read ahead.
     for (length, fits) in [(1024, true), (100 * 1024, true), (4 << 20, false)] {
         both(|builder| {
             let peer = sized();
@@ -215,9 +215,9 @@ fn connector_of_one(builder: ConnectorBuilder) -> Connector {
     builder.limit(1).build()
 }
 
-/// SPEC D12: a short rest is read for the connection's sake, a long one is not.
 #[test]
 fn dropping_a_half_read_response_frees_its_slot() {
+    // SPEC D12: a short rest is read for the connection's sake, a long one is not.
     for (length, kept) in [(40_000, 1), (4 << 20, 0)] {
         let idle = both(|builder| {
             let peer = sized();
@@ -408,10 +408,10 @@ fn answer(conn: &mut PeerConn) -> std::io::Result<()> {
     Ok(())
 }
 
-/// SPEC Y1, P4: whatever became of an idle connection, what may be sent again
-/// is, and a connection that is known to be dead is not used.
 #[test]
 fn a_stale_connection_is_made_good() {
+    // SPEC Y1, P4: whatever became of an idle connection, what may be sent again
+    // is, and a connection that is known to be dead is not used.
     // Swallows the second request.
     let swallow = || -> Script {
         Box::new(|conn| {
@@ -523,10 +523,10 @@ fn a_response_held_unread_ends_as_the_server_ends_it() {
     });
 }
 
-/// SPEC P2: what follows a response unasked is nobody's answer, however the
-/// reads happened to fall.
 #[test]
 fn surplus_bytes_are_no_answer() {
+    // SPEC P2: what follows a response unasked is nobody's answer, however the
+    // reads happened to fall.
     const READ: usize = 8 * 1024;
     for over in [0, 1, READ] {
         both(|builder| {

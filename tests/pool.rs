@@ -473,7 +473,7 @@ fn close_idle_closes_what_is_idle_and_nothing_else() {
 
 #[test]
 fn a_dropped_response_keeps_its_slot_until_its_rest_is_read() {
-    // SPEC, Shape
+    // SPEC R24, R27
     let gate = Gate::new();
     let at = gate.clone();
     let peer = Peer::start(move |conn| {
@@ -497,7 +497,7 @@ fn a_dropped_response_keeps_its_slot_until_its_rest_is_read() {
 
 #[test]
 fn a_dropped_response_with_a_long_rest_closes_its_connection() {
-    // SPEC, Shape
+    // SPEC R24, R27
     let peer = Peer::start(|conn| {
         if conn.request()?.target == "/next" {
             return conn.write(ok(""));

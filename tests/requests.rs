@@ -171,7 +171,7 @@ fn a_query_is_anything_that_serializes_to_pairs() {
 
 #[test]
 fn a_plain_request_has_the_automatic_headers_and_no_more() {
-    // SPEC H1 to H5, H7
+    // SPEC H1, H2, H3, H4, H5, H7
     let request = arrived(&Session::new(), |session, url| session.get(url));
     let names: Vec<_> = request
         .headers

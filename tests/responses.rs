@@ -88,7 +88,7 @@ fn the_head_is_there_as_it_was_sent() {
 
 #[test]
 fn every_way_to_read_a_body_gives_the_same() {
-    // SPEC R20, R21, R27, R31, J1
+    // SPEC R20, R21, R27, R30, R31, J1
     let text = "line one\nline zwölf\n\nlast \u{1F980}".repeat(20_000);
     let sent = text.clone();
     let peer = Peer::serve(move |request| match request.target.as_str() {

@@ -94,7 +94,7 @@ fn silent(gate: &Gate) -> Peer {
 
 #[test]
 fn waiting_for_a_slot_counts() {
-    // SPEC T1, T2
+    // SPEC S11, T1, T2
     let gate = Gate::new();
     let peer = silent(&gate);
     let connector = Connector::builder().limit(1).build();
@@ -426,7 +426,7 @@ fn the_sessions_limits_yield_to_the_requests() {
 
 #[test]
 fn a_limit_that_does_not_pass_does_nothing() {
-    // SPEC T1 to T4: cleared when the connection comes home.
+    // SPEC T1, T2, T3, T4: cleared when the connection comes home.
     let peer = Peer::serve(|_| ok("x"));
     let connector = Connector::new();
     let limits = Timeouts::none()

@@ -80,7 +80,7 @@ fn a_large_body_goes_both_ways_in_records_of_any_size() {
 
 #[test]
 fn every_bad_certificate_is_refused_and_says_so() {
-    // SPEC §13: ClientConnectorCertificateError
+    // SPEC E2
     use Certificate::{Expired, NotYetValid, SelfSigned, Untrusted, WrongHost};
     let session = session(trusting());
     for certificate in [SelfSigned, Untrusted, Expired, NotYetValid, WrongHost] {
@@ -215,7 +215,7 @@ fn http_1_1_is_the_protocol_that_is_agreed_on() {
 
 #[test]
 fn a_peer_that_does_not_speak_tls_is_a_tls_error() {
-    // SPEC §13: ClientConnectorSSLError
+    // SPEC E2
     fn greets(conn: &mut PeerConn) -> io::Result<()> {
         conn.read_exact(1)?;
         conn.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")?;

@@ -15,9 +15,9 @@ fn decoder(header: &str, limits: Limits) -> Result<Option<Decoder>, CodingFault>
     Decoder::new(header.split('\n').map(str::as_bytes), limits)
 }
 
-/// SPEC R39: nothing to decode, or an unknown coding, is handed on untouched.
 #[test]
 fn passed_through() {
+    // SPEC R39: nothing to decode, or an unknown coding, is handed on untouched.
     for header in [
         "",
         " , ,",
@@ -139,9 +139,9 @@ mod compiled_in {
         encoder.finish().unwrap()
     }
 
-    /// SPEC R39.
     #[test]
     fn decoded() {
+        // SPEC R39.
         let text = text();
         let mut members = gzip(&text);
         members.extend(dressed_gzip(b"second"));
@@ -320,9 +320,9 @@ mod compiled_in {
 
     const MIB: usize = 1024 * 1024;
 
-    /// SPEC R40: 1000 times past the first MiB; 0 is off.
     #[test]
     fn bombs() {
+        // SPEC R40: 1000 times past the first MiB; 0 is off.
         let bomb = zeros(20);
         assert!(20 * MIB / bomb.len() > 1000, "{}", bomb.len());
         let default = Limits::default();

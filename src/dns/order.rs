@@ -73,9 +73,9 @@ mod tests {
             .collect()
     }
 
-    /// SPEC C27, RFC 8305 section 4.
     #[test]
     fn families_alternate() {
+        // SPEC C27, RFC 8305 section 4.
         for (resolved, tried) in [
             ("", ""),
             ("10.0.0.1", "10.0.0.1"),
@@ -100,9 +100,9 @@ mod tests {
         }
     }
 
-    /// SPEC C24.
     #[test]
     fn literals() {
+        // SPEC C24.
         for (host, expected) in [
             ("127.0.0.1", Some("127.0.0.1")),
             ("::1", Some("::1")),

@@ -33,9 +33,9 @@ fn told(reply: impl FnOnce(Answer)) -> Vec<String> {
     receiver.iter().map(words).collect()
 }
 
-/// SPEC C24. Dropping is an answer too.
 #[test]
 fn every_answer_ends_exactly_once() {
+    // SPEC C24. Dropping is an answer too.
     let a = || ips("10.0.0.1");
     let b = || ips("::1");
     assert_eq!(told(|x| x.addresses(a())), ["done [10.0.0.1]"]);

@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn display_is_one_level_and_the_alternate_form_is_the_chain() {
+    // SPEC E1
     let url = Url::parse("http://user:secret@host.test/path").unwrap();
     let error = Error::new(Kind::Connect, "no connection to 192.0.2.1:80")
         .with_phase(Phase::Connect)
@@ -33,6 +34,7 @@ fn a_total_timeout_names_the_limit_and_the_stage() {
 
 #[test]
 fn no_url_shows_credentials() {
+    // SPEC E1
     for text in [
         "http://user:pa55word@h.test/",
         "http://:pa55word@h.test:81/p",
@@ -53,6 +55,7 @@ fn no_url_shows_credentials() {
 
 #[test]
 fn of_payload_faults_only_a_cut_is_retryable() {
+    // SPEC E2
     let error = Error::new(Kind::Payload, "x");
     assert!(!error.is_retryable());
     assert!(error.broken_off().is_retryable());

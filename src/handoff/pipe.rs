@@ -339,9 +339,9 @@ mod tests {
         assert_eq!(reader.try_next(), Some((Item::Broken, false)));
     }
 
-    /// SPEC S20: full above high, open again at low, the refill said once.
     #[test]
     fn a_stall_is_refilled_exactly_once() {
+        // SPEC S20: full above high, open again at low, the refill said once.
         let (mut writer, mut reader) = pipe::<()>(Budget {
             low: 1000,
             high: 2000,

@@ -387,9 +387,9 @@ fn pick<T>(random: &mut Random, items: &mut Vec<T>) -> Option<T> {
     (at < items.len()).then(|| items.remove(at))
 }
 
-/// SPEC C3, C4, C8, over every shape of limit.
 #[test]
 fn the_books_balance_after_every_step() {
+    // SPEC C3, C4, C8, over every shape of limit.
     let shapes = [
         (0, 0),
         (1, 0),

@@ -144,9 +144,9 @@ fn counts(pool: &TestPool) -> (usize, usize, usize) {
     (stats.in_use, stats.idle, stats.waiting)
 }
 
-/// SPEC C8: reuse idle, else create, else wait.
 #[test]
 fn reuse_else_dial_else_wait() {
+    // SPEC C8: reuse idle, else create, else wait.
     let now = Instant::now();
     let pool = pool(1, 0);
     let no_waker = || -> Waker { unreachable!("only made when queued") };
@@ -172,9 +172,9 @@ fn reuse_else_dial_else_wait() {
     assert_eq!(counts(&pool), (0, 0, 0), "dropped by this test");
 }
 
-/// SPEC C3: idle connections hold no slot, and another key's is no use.
 #[test]
 fn idle_connections_do_not_count() {
+    // SPEC C3: idle connections hold no slot, and another key's is no use.
     let now = Instant::now();
     let pool = pool(1, 0);
     let a = checkout(&pool, A, now).dial().adopt(conn(1));
@@ -189,9 +189,9 @@ fn idle_connections_do_not_count() {
     assert_eq!(ticket.claim().taken().name, 2);
 }
 
-/// SPEC C3, C4: 0 is unlimited.
 #[test]
 fn zero_limits_never_queue() {
+    // SPEC C3, C4: 0 is unlimited.
     let now = Instant::now();
     let pool = pool(0, 0);
     let permits: Vec<_> = (0..500).map(|_| checkout(&pool, A, now).dial()).collect();
@@ -216,9 +216,9 @@ fn the_newest_idle_connection_first() {
     }
 }
 
-/// SPEC C1: expiry is checked at reuse and by the sweep.
 #[test]
 fn an_expired_connection_is_not_handed_out() {
+    // SPEC C1: expiry is checked at reuse and by the sweep.
     let now = Instant::now();
     let pool = pool(0, 0);
     let [one, two, three] = [1, 2, 3].map(|n| checkout(&pool, A, now).dial().adopt(conn(n)));
@@ -269,10 +269,10 @@ fn a_waiter_is_not_granted_what_has_expired() {
     drop(permit);
 }
 
-/// SPEC C4: a full host's waiters do not hold up another host's, whoever came
-/// first; within a host it is first come, first served.
 #[test]
 fn a_full_host_does_not_block_others() {
+    // SPEC C4: a full host's waiters do not hold up another host's, whoever came
+    // first; within a host it is first come, first served.
     let now = Instant::now();
     let pool = pool(3, 1);
     let a = checkout(&pool, A, now).dial();
@@ -293,9 +293,9 @@ fn a_full_host_does_not_block_others() {
     assert_eq!(counts(&pool), (0, 0, 0));
 }
 
-/// SPEC C3: the total's queue is first come, first served across hosts.
 #[test]
 fn the_total_serves_in_order_of_arrival() {
+    // SPEC C3: the total's queue is first come, first served across hosts.
     let now = Instant::now();
     let pool = pool(2, 0);
     let mut held = vec![
@@ -391,9 +391,9 @@ fn a_probe_holds_a_slot() {
     assert_eq!(ticket.claim().taken().name, 1);
 }
 
-/// SPEC C4: a probe counts for its host, whose waiters it may hold back.
 #[test]
 fn a_probe_counts_for_its_host() {
+    // SPEC C4: a probe counts for its host, whose waiters it may hold back.
     let now = Instant::now();
     let pool = pool(2, 1);
     let mut noted = None;
@@ -422,9 +422,9 @@ fn a_dead_connection_is_dialed_again_in_its_slot() {
     assert!(matches!(ticket.claim(), Claim::Dial(_)));
 }
 
-/// SPEC C7.
 #[test]
 fn a_closed_pool_gives_and_keeps_nothing() {
+    // SPEC C7.
     let now = Instant::now();
     let pool = pool(2, 0);
     let [one, two] = [1, 2].map(|name| checkout(&pool, A, now).dial().adopt(conn(name)));

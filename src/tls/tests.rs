@@ -9,7 +9,7 @@ fn own_certificate() -> (rcgen::Certificate, rcgen::KeyPair) {
 
 #[test]
 fn defaults_verify_and_offer_http_1_1() {
-    // C20, S24
+    // SPEC C20, S24
     let client = Client::build(&Settings::default()).unwrap();
     assert_eq!(client.config().alpn_protocols, [b"http/1.1".to_vec()]);
     assert!(client.config().enable_sni);

@@ -44,10 +44,10 @@ enum How {
     Close,
 }
 
-/// SPEC C7 and Shape: a body that is broken off never ends silently, however
-/// it says where it ends.
 #[test]
 fn a_blocked_reader_is_told() {
+    // SPEC C7: a body that is broken off never ends silently, however
+    // it says where it ends.
     for how in [How::Cancel, How::Close] {
         for framing in FRAMINGS {
             for (name, read) in READS {
@@ -154,10 +154,10 @@ fn a_late_cancellation_hits_nobody() {
     });
 }
 
-/// SPEC C7: whoever waits for a head, in a request that may be sent again or
-/// not, on a new connection or one that has served.
 #[test]
 fn closing_fails_whoever_waits_for_a_head() {
+    // SPEC C7: whoever waits for a head, in a request that may be sent again or
+    // not, on a new connection or one that has served.
     for reused in [false, true] {
         for posts in [false, true] {
             let kind = both(|builder| {

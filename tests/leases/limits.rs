@@ -50,9 +50,9 @@ fn answered(connector: &Connector, peer: &Peer, limits: Timeouts) -> Response {
     }
 }
 
-/// SPEC T1, T4.
 #[test]
 fn waiting_for_a_head() {
+    // SPEC T1, T4.
     let peer = Peer::start(|conn| {
         conn.request()?;
         conn.wait_for_close().map(drop)
@@ -72,9 +72,9 @@ fn waiting_for_a_head() {
     }
 }
 
-/// SPEC T1, T4: in the body, blocked in each verb.
 #[test]
 fn waiting_for_a_body() {
+    // SPEC T1, T4: in the body, blocked in each verb.
     let peer = Peer::start(|conn| {
         conn.request()?;
         conn.write(head("200 OK", &[("Content-Length", "1000000")]))?;
@@ -121,9 +121,9 @@ fn holding_a_response_unread() {
     }
 }
 
-/// SPEC T1, T2, T3: nobody answers the connection attempt.
 #[test]
 fn connecting() {
+    // SPEC T1, T2, T3: nobody answers the connection attempt.
     let Some(hole) = Blackhole::new() else {
         return;
     };

@@ -8,9 +8,9 @@ const THREADS: usize = 64;
 const LIMIT: usize = 16;
 const ROUNDS: usize = 30;
 
-/// SPEC C3: the books balance whoever drives, and the limit holds throughout.
 #[test]
 fn sixty_four_threads_share_sixteen_connections() {
+    // SPEC C3: the books balance whoever drives, and the limit holds throughout.
     both(|builder| {
         let peer = sized();
         let connector = builder.limit(LIMIT).build();

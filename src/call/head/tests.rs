@@ -30,7 +30,7 @@ fn lines(request: &Request, settings: &Settings) -> Result<Vec<String>, Error> {
 
 #[test]
 fn a_plain_get_has_the_automatic_fields_and_no_more() {
-    // SPEC H1 to H5, H10
+    // SPEC H1, H2, H3, H4, H5, H10
     let lines = lines(
         &request(Method::GET, "http://h.test:8080/a?b=c#d"),
         &Settings::default(),

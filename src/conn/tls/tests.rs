@@ -338,7 +338,7 @@ fn writing_between_the_halves_of_a_ticket() {
 
 #[test]
 fn close_notify_from_the_server() {
-    // R41
+    // SPEC R41
     for (versions, _) in BOTH_VERSIONS {
         let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
         let mut wire = pair.server_sends(b"last");
@@ -358,7 +358,7 @@ fn close_notify_from_the_server() {
 
 #[test]
 fn eof_without_close_notify_is_told_apart() {
-    // R41
+    // SPEC R41
     let mut pair = Pair::connected(&client(|_| {}), &plain_server());
     let wire = pair.server_sends(b"cut short");
     deliver(
@@ -375,7 +375,7 @@ fn eof_without_close_notify_is_told_apart() {
 
 #[test]
 fn close_notify_to_the_server() {
-    // S23
+    // SPEC S23
     for (versions, _) in BOTH_VERSIONS {
         let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
         assert_eq!(pair.session.encrypt(b"bye", NO_LIMIT).unwrap(), 3);

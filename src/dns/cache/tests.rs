@@ -96,9 +96,9 @@ fn hit(addresses: &str) -> Found {
     Found::Hit(ips(addresses))
 }
 
-/// SPEC C22: each hit rotates the list; the first use counts as one.
 #[test]
 fn hits_rotate() {
+    // SPEC C22: each hit rotates the list; the first use counts as one.
     let mut b = bench(Some(TTL), 1000, true);
     b.learn("a", "::1 ::2 10.0.0.1", 0);
     assert_eq!(b.look("a", 1, 1), hit("::2 10.0.0.1 ::1"));
@@ -107,9 +107,9 @@ fn hits_rotate() {
     b.check();
 }
 
-/// SPEC C22: 10 s by default, `None` forever, zero never.
 #[test]
 fn results_age() {
+    // SPEC C22: 10 s by default, `None` forever, zero never.
     for (ttl, hits_at, misses_at) in [
         (Some(TTL), Some(9), Some(10)),
         (None, Some(1_000_000), None),
@@ -139,10 +139,10 @@ fn age_counts_from_the_lookup() {
     b.begin("a", 1, 11);
 }
 
-/// SPEC C22: concurrent lookups merge, whatever the case of the name; host,
-/// port and family tell keys apart.
 #[test]
 fn lookups_join() {
+    // SPEC C22: concurrent lookups merge, whatever the case of the name; host,
+    // port and family tell keys apart.
     let mut b = bench(Some(TTL), 1000, true);
     let id = b.begin("example.com", 1, 0);
     assert_eq!(b.look("EXAMPLE.com", 2, 0), Found::Joined(vec![]));
@@ -156,9 +156,9 @@ fn lookups_join() {
     b.check();
 }
 
-/// SPEC C22: a cancelled caller does not cancel the lookup.
 #[test]
 fn the_lookup_outlives_its_waiters() {
+    // SPEC C22: a cancelled caller does not cancel the lookup.
     let mut b = bench(Some(TTL), 1000, true);
     let id = b.begin("a", 1, 0);
     assert_eq!(b.look("a", 2, 0), Found::Joined(vec![]));
@@ -204,9 +204,9 @@ fn families_arrive_apart() {
     assert_eq!(b.cache.partial(id, ips("::2")), (vec![], vec![]));
 }
 
-/// SPEC C25: a family filters what the resolver says, early or late.
 #[test]
 fn the_family_filters() {
+    // SPEC C25: a family filters what the resolver says, early or late.
     for (family, answer, kept) in [
         (IpFamily::V4, "::1 10.0.0.1 10.0.0.1", Some("10.0.0.1")),
         (IpFamily::V6, "::1 10.0.0.1", Some("::1")),
@@ -246,9 +246,9 @@ fn failures_are_not_kept() {
     b.check();
 }
 
-/// SPEC C22 (use_dns_cache = False): joined all the same, but not kept.
 #[test]
 fn a_disabled_cache_only_joins() {
+    // SPEC C22 (use_dns_cache = False): joined all the same, but not kept.
     for (capacity, enabled) in [(1000, false), (0, true)] {
         let mut b = bench(None, capacity, enabled);
         let id = b.begin("a", 1, 0);
@@ -260,9 +260,9 @@ fn a_disabled_cache_only_joins() {
     }
 }
 
-/// SPEC C22 (dns_cache_max_size): the least recently used goes first.
 #[test]
 fn the_oldest_use_is_evicted() {
+    // SPEC C22 (dns_cache_max_size): the least recently used goes first.
     let mut b = bench(None, 2, true);
     b.learn("a", "10.0.0.1", 0);
     b.learn("b", "10.0.0.2", 0);
@@ -273,9 +273,9 @@ fn the_oldest_use_is_evicted() {
     b.check();
 }
 
-/// SPEC C23: one host and port, or all.
 #[test]
 fn clearing() {
+    // SPEC C23: one host and port, or all.
     let mut b = bench(None, 1000, true);
     b.learn("a", "10.0.0.1", 0);
     b.learn("b", "10.0.0.2", 0);

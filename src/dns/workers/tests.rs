@@ -229,9 +229,9 @@ fn no_thread_to_be_had() {
     assert!(done(&start(&workers, "a")).is_ok());
 }
 
-/// SPEC C24. A literal and an impossible name: neither needs a network.
 #[test]
 fn the_system_resolver() {
+    // SPEC C24. A literal and an impossible name: neither needs a network.
     let (ours, receiver) = answer();
     SystemResolver.resolve(&Query::new("127.0.0.1", 80, IpFamily::Any), ours);
     assert_eq!(done(&receiver).unwrap(), [ip("127.0.0.1")]);

@@ -58,9 +58,9 @@ fn assert_clean(pool: &TestPool) {
     assert!(is_clean(pool));
 }
 
-/// SPEC C8 without the queue: an idle one, else a permit, else nothing.
 #[test]
 fn lending_never_queues() {
+    // SPEC C8 without the queue: an idle one, else a permit, else nothing.
     let now = Instant::now();
     let pool = pool(2, 1);
     let permit = pool.lend(&A, now, ONE).dial();
@@ -84,9 +84,9 @@ fn lending_never_queues() {
     assert!(pool.list(ONE, 1).is_none());
 }
 
-/// SPEC C1.
 #[test]
 fn an_expired_connection_is_not_lent() {
+    // SPEC C1.
     let now = Instant::now();
     let pool = pool(0, 0);
     opened(&pool, A, ONE, 1, now).put(secs(now, 5), now);
@@ -426,9 +426,9 @@ fn a_listing_is_found_and_goes() {
     assert_clean(&pool);
 }
 
-/// SPEC C7: what is idle or parked is given back, what is driven is told.
 #[test]
 fn closing_reaches_every_lease() {
+    // SPEC C7: what is idle or parked is given back, what is driven is told.
     let now = Instant::now();
     let pool = pool(0, 0);
     opened(&pool, C, ONE, 1, now).put(secs(now, 15), now);

@@ -181,10 +181,10 @@ fn feed(machine: &mut Machine, bytes: &[u8]) -> Result<Vec<Event>, Fault> {
 
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// SPEC S21: a peer that never ends a line is refused as soon as it could not
-/// end it within the limit any more, and not a byte before.
 #[test]
 fn limits_fall_at_the_byte_that_passes_them() {
+    // SPEC S21: a peer that never ends a line is refused as soon as it could not
+    // end it within the limit any more, and not a byte before.
     let cases: [(&[u8], usize, HeadLimit); 2] = [
         (b"HTTP/1.1 200 ", 8190, HeadLimit::Line),
         (b"HTTP/1.1 200 OK\r\n", 8190 + 17, HeadLimit::Field),
@@ -354,9 +354,9 @@ fn upload(body: BodyLength, pieces: &[&'static str]) -> Result<Vec<u8>, Fault> {
     sent.map(|()| out.iter().flatten().copied().collect())
 }
 
-/// SPEC H5: a declared length is kept or the upload fails.
 #[test]
 fn uploads_are_framed() {
+    // SPEC H5: a declared length is kept or the upload fails.
     let wire = |text: &str| Ok(text.as_bytes().to_vec());
     let fault = |offered| {
         let declared = 5;
@@ -379,10 +379,10 @@ fn uploads_are_framed() {
     );
 }
 
-/// SPEC Q11: a 100 or the driver's patience starts the body, a 102 does not;
-/// a final status instead of it means that the body is not wanted.
 #[test]
 fn expect_continue() {
+    // SPEC Q11: a 100 or the driver's patience starts the body, a 102 does not;
+    // a final status instead of it means that the body is not wanted.
     let mut head = request(Method::PUT, &[], BodyLength::Known(1));
     head.expect_continue = true;
 
@@ -406,9 +406,9 @@ fn expect_continue() {
     assert!(begun(&head).is_sent());
 }
 
-/// SPEC B9: whether a reply is early depends on what has been handed over.
 #[test]
 fn a_reply_during_the_upload() {
+    // SPEC B9: whether a reply is early depends on what has been handed over.
     const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let cases = [
         (BodyLength::Known(2), "ab", true),

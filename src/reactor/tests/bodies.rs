@@ -39,10 +39,10 @@ fn a_response_split_anywhere_is_the_same() {
     assert_eq!(sim.world.wires(), 1);
 }
 
-/// SPEC S20. Nothing tells of the bytes that were there all along, so the
-/// engine has to remember them.
 #[test]
 fn a_full_pipe_pauses_reading_until_there_is_room() {
+    // SPEC S20. Nothing tells of the bytes that were there all along, so the
+    // engine has to remember them.
     let length = 4 << 20;
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).pipe(10_000, 20_000));
@@ -151,10 +151,10 @@ fn a_chunked_upload_is_framed_and_ended() {
     );
 }
 
-/// SPEC B9: what comes while the upload still runs is delivered, and the
-/// connection, with its half a request, is closed.
 #[test]
 fn an_early_response_ends_the_upload() {
+    // SPEC B9: what comes while the upload still runs is delivered, and the
+    // connection, with its half a request, is closed.
     let mut sim = Sim::new();
     sim.world.set_window(at80(HOST), 1000);
     let probe = sim.go(post(HOST, vec![b'x'; 1 << 20]));
@@ -200,9 +200,9 @@ fn expecting(body: impl Into<Bytes>) -> Ask {
     post(HOST, body).expect().field(EXPECT, "100-continue")
 }
 
-/// SPEC Q11.
 #[test]
 fn the_body_waits_for_100_continue() {
+    // SPEC Q11.
     let mut sim = Sim::new();
     let probe = sim.go(expecting("the body"));
     assert!(sim.peer(0).received().ends_with(b"\r\n\r\n"));
@@ -258,9 +258,9 @@ fn an_empty_chunked_body_follows_a_100_too() {
     assert_eq!(sim.peer(0).received(), b"0\r\n\r\n");
 }
 
-/// SPEC R41, RFC 9112 §8.
 #[test]
 fn a_connection_lost_inside_a_body_is_a_payload_error() {
+    // SPEC R41, RFC 9112 §8.
     let framings = [
         "Content-Length: 10\r\n\r\nhalf",
         "Transfer-Encoding: chunked\r\n\r\n5\r\nhal",

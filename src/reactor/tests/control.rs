@@ -6,9 +6,9 @@ use crate::error::Kind;
 use crate::job::{Cancel, Command, Control};
 use crate::net::sim::Manner;
 
-/// SPEC C7: wherever a request stands, it hears of it.
 #[test]
 fn shutting_down_fails_everything_with_closed() {
+    // SPEC C7: wherever a request stands, it hears of it.
     let mut sim = Sim::limited(5, 0);
     sim.world.set_manner(at80("10.9.9.9"), Manner::BlackHole);
     sim.serve(0, get(HOST));

@@ -17,9 +17,9 @@ fn world(manners: &[(&str, Manner)]) -> Sim {
     sim
 }
 
-/// SPEC C27: a black hole costs a quarter of a second, exactly.
 #[test]
 fn the_second_family_is_tried_after_250_ms() {
+    // SPEC C27: a black hole costs a quarter of a second, exactly.
     let mut sim = world(&[(V6, Manner::BlackHole)]);
     sim.names.known("host.test", &[V6, V4]);
     let probe = sim.go(get("host.test"));
@@ -154,9 +154,9 @@ fn a_complete_answer_is_not_waited_on() {
     assert_eq!(sim.world.wires(), 1);
 }
 
-/// SPEC C25: no other family is coming.
 #[test]
 fn a_single_family_is_not_waited_for() {
+    // SPEC C25: no other family is coming.
     let mut sim = Sim::with(|setup| setup.config.family = IpFamily::V4);
     sim.names.partly("host.test", ms(0), &[V4]);
     sim.go(get("host.test"));
@@ -211,9 +211,9 @@ fn local_names_reach_no_resolver() {
     assert_eq!(sim.peer(1).address(), at80("2001:db8::7"));
 }
 
-/// SPEC C22.
 #[test]
 fn requests_for_one_name_share_one_lookup() {
+    // SPEC C22.
     let mut sim = Sim::new();
     let answer = crate::dns::Lookup::Done(Ok(vec![ip(V4)]));
     sim.names.says("host.test", secs(1), answer);
@@ -247,9 +247,9 @@ fn a_lookup_outlives_its_requests() {
     assert_eq!(sim.names.asked(), 2);
 }
 
-/// SPEC T3: the limit of one attempt, then the next address.
 #[test]
 fn sock_connect_moves_on_to_the_next_address() {
+    // SPEC T3: the limit of one attempt, then the next address.
     let mut sim = world(&[(V6, Manner::BlackHole)]);
     sim.names.known("host.test", &[V6, V4]);
     let probe = sim.go(get("host.test").sock_connect(ms(100)));

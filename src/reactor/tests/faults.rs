@@ -113,9 +113,9 @@ fn a_request_sent_again_after_a_stale_connection() {
     assert_eq!((probe.status(), probe.hops()), (Some(200), 2));
 }
 
-/// SPEC S21.
 #[test]
 fn a_head_without_end_is_a_limit() {
+    // SPEC S21.
     let (mut sim, probe) = asked(false);
     sim.peer(0).send("HTTP/1.1 200 OK\r\nA: ");
     sim.peer(0).send(vec![b'x'; 10_000]);

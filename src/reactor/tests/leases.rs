@@ -52,10 +52,10 @@ fn a_caller_reads_a_response_in_several_calls() {
     assert!(!sim.carries(&probe));
 }
 
-/// SPEC C3: nobody waits beside what merely lies there. The waiter comes while
-/// it is parked, or it is parked while the waiter waits.
 #[test]
 fn a_waiter_makes_the_engine_take_over() {
+    // SPEC C3: nobody waits beside what merely lies there. The waiter comes while
+    // it is parked, or it is parked while the waiter waits.
     for waiter_first in [false, true] {
         let mut sim = warm(1);
         let (parked, waiter) = if waiter_first {
@@ -146,9 +146,9 @@ fn a_wake_takes_over() {
     assert_eq!(sim.books(), (0, 1, 0));
 }
 
-/// SPEC D12: its response was dropped.
 #[test]
 fn draining_what_is_parked() {
+    // SPEC D12: its response was dropped.
     for (length, kept) in [(6, true), (1 << 20, false)] {
         let mut sim = warm(1);
         let parked = sim.parked(0, get(HOST), length);
@@ -212,9 +212,9 @@ fn cancelling_what_is_driven() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC T1, T4: to the millisecond, though nobody reads.
 #[test]
 fn limits_pass_while_a_response_is_parked() {
+    // SPEC T1, T4, T5: to the millisecond, though nobody reads.
     type Limited = fn(Ask, std::time::Duration) -> Ask;
     let limits: [(Limited, Timeout); 2] = [
         (Ask::total, Timeout::Total),
@@ -319,9 +319,9 @@ fn an_end_that_came_unseen_is_noticed_in_a_while() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC C1: unwatched connections expire like any other, to the millisecond.
 #[test]
 fn what_lies_idle_unwatched_expires() {
+    // SPEC C1: unwatched connections expire like any other, to the millisecond.
     for life in [1, 500, 1000, 1700, 15_000] {
         let mut sim = warm(1);
         let mut caller = sim.lend(get(HOST));
@@ -359,9 +359,9 @@ fn closing_idle_connections_spares_leases() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC C7.
 #[test]
 fn shutting_down_reaches_every_lease() {
+    // SPEC C7.
     let mut sim = warm(4);
     for (n, host) in [(1, "10.0.0.2"), (2, "10.0.0.3"), (3, "10.0.0.4")] {
         sim.serve(n, get(host));

@@ -4,9 +4,9 @@ use super::sim::*;
 use crate::error::Kind;
 use crate::job::{Cancel, Progress};
 
-/// SPEC C3, C8: first come, first served.
 #[test]
 fn waiters_get_the_returned_connection_in_their_order() {
+    // SPEC C3, C8: first come, first served.
     let mut sim = Sim::limited(1, 0);
     let probes: Vec<_> = ["/0", "/1", "/2"]
         .into_iter()
@@ -24,9 +24,9 @@ fn waiters_get_the_returned_connection_in_their_order() {
     assert_eq!(sim.books(), (0, 1, 0));
 }
 
-/// SPEC C4: a full host does not hold up another.
 #[test]
 fn the_limit_per_host_holds_up_that_host_alone() {
+    // SPEC C4: a full host does not hold up another.
     let mut sim = Sim::limited(3, 1);
     sim.go(get(HOST));
     let second = sim.go(get(HOST));
@@ -163,9 +163,9 @@ fn a_granted_waiter_that_is_cancelled_passes_it_on() {
     assert_eq!(sim.books(), (0, 1, 0));
 }
 
-/// SPEC D12: up to 64 KiB are read to keep the connection, and not a byte more.
 #[test]
 fn a_redirect_drains_what_is_short() {
+    // SPEC D12: up to 64 KiB are read to keep the connection, and not a byte more.
     for (length, kept) in [(0, true), (1, true), (65_536, true), (65_537, false)] {
         let mut sim = Sim::limited(1, 0);
         let probe = sim.go(get(HOST).then(get(HOST).target("/to")));

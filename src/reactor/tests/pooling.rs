@@ -28,9 +28,9 @@ fn a_request_is_written_whole_and_its_connection_is_used_again() {
     assert_eq!((sim.pool.stats().opened, sim.pool.stats().reused), (1, 1));
 }
 
-/// SPEC P3.
 #[test]
 fn the_newest_idle_connection_is_taken_first() {
+    // SPEC P3.
     let mut sim = Sim::new();
     let (first, second) = (sim.go(get(HOST)), sim.go(get(HOST)));
     sim.peer(1).send(OK);
@@ -45,9 +45,9 @@ fn the_newest_idle_connection_is_taken_first() {
     assert!(!sim.peer(0).received().is_empty());
 }
 
-/// SPEC P1: another port is another server.
 #[test]
 fn connections_are_shared_by_key_alone() {
+    // SPEC P1: another port is another server.
     let mut sim = Sim::new();
     sim.serve(0, get(HOST));
     sim.serve(1, get("10.0.0.2"));
@@ -56,9 +56,9 @@ fn connections_are_shared_by_key_alone() {
     assert_eq!(sim.world.wires(), 2);
 }
 
-/// SPEC C1: to the millisecond of the virtual clock.
 #[test]
 fn an_idle_connection_lives_for_its_time() {
+    // SPEC C1: to the millisecond of the virtual clock.
     let mut sim = Sim::new();
     sim.serve(0, get(HOST));
     sim.advance(secs(15) - ms(1));
@@ -68,9 +68,9 @@ fn an_idle_connection_lives_for_its_time() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC P4: the server's own word, less a second.
 #[test]
 fn a_keep_alive_hint_shortens_the_life_of_a_connection() {
+    // SPEC P4: the server's own word, less a second.
     for (hint, life) in [("5", 4), ("3600", 15)] {
         let mut sim = Sim::new();
         sim.go(get(HOST));
@@ -147,18 +147,18 @@ fn a_connection_that_expires_is_not_granted() {
     assert_eq!((waits.status(), waits.reused()), (Some(200), false));
 }
 
-/// SPEC C2.
 #[test]
 fn force_close_keeps_nothing() {
+    // SPEC C2.
     let mut sim = Sim::with(|setup| setup.config.force_close = true);
     sim.serve(0, get(HOST));
     assert!(sim.peer(0).is_closed());
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC P4.
 #[test]
 fn a_connection_closed_while_idle_is_let_go_at_once() {
+    // SPEC P4.
     let mut sim = Sim::new();
     sim.serve(0, get(HOST));
     sim.peer(0).finish();
@@ -187,9 +187,9 @@ fn a_connection_closed_while_idle_is_never_handed_out() {
     assert_eq!(sim.books(), (0, 1, 0));
 }
 
-/// SPEC P2: bytes nobody asked for.
 #[test]
 fn surplus_bytes_close_the_connection() {
+    // SPEC P2: bytes nobody asked for.
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST));
     sim.peer(0).send(format!("{OK}HTTP/1.1 200 OK\r\n"));
@@ -280,9 +280,9 @@ fn a_body_that_ends_with_the_connection_is_whole() {
     assert!(sim.peer(0).is_closed());
 }
 
-/// SPEC C23 and the connector's own wish.
 #[test]
 fn idle_connections_close_when_asked_to() {
+    // SPEC C23 and the connector's own wish.
     let mut sim = Sim::new();
     sim.serve(0, get(HOST));
     let busy = sim.go(get("10.0.0.2"));
@@ -331,10 +331,10 @@ fn idle_connections_make_way_when_descriptors_run_out() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC Y1: what a stale connection swallowed goes on a new one, though there
-/// are idle ones; its slot is that of the one it closes.
 #[test]
 fn an_exchange_that_wants_a_new_connection_gets_one() {
+    // SPEC Y1: what a stale connection swallowed goes on a new one, though there
+    // are idle ones; its slot is that of the one it closes.
     let mut sim = Sim::limited(1, 0);
     sim.serve(0, get(HOST));
     assert_eq!(sim.books(), (0, 1, 0));

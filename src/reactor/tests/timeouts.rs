@@ -20,9 +20,9 @@ fn timed_out(error: &Error, which: Timeout, phase: Phase) {
     assert_eq!(error.phase(), Some(phase), "{error}");
 }
 
-/// SPEC T1, T2: both limits where no connection has come about yet.
 #[test]
 fn limits_pass_while_there_is_no_connection() {
+    // SPEC T1, T2: both limits where no connection has come about yet.
     // Who holds the slot, where the request is stuck, how that reads.
     let cases = [
         (true, HOST, Phase::PoolWait, "waiting for a connection slot"),
@@ -61,9 +61,9 @@ fn limits_pass_while_there_is_no_connection() {
     }
 }
 
-/// SPEC T2: the wait for a slot counts, and the slot does not start it anew.
 #[test]
 fn the_connect_limit_spans_the_wait_and_the_dial() {
+    // SPEC T2: the wait for a slot counts, and the slot does not start it anew.
     let mut sim = dark();
     sim.go(get(HOST));
     let probe = sim.go(get(DARK).connect(secs(3)));
@@ -108,9 +108,9 @@ fn the_total_limit_passes_before_the_head() {
     assert!(probe.error().to_string().contains("sending the request"));
 }
 
-/// SPEC T1: a body that drips is not saved by dripping.
 #[test]
 fn the_total_limit_passes_inside_a_body() {
+    // SPEC T1: a body that drips is not saved by dripping.
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).total(secs(10)).sock_read(secs(2)));
     sim.peer(0).send(head_of(1000));
@@ -126,9 +126,9 @@ fn the_total_limit_passes_inside_a_body() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC T1: it runs while the reader sleeps.
 #[test]
 fn the_total_limit_passes_while_the_reader_is_slow() {
+    // SPEC T1: it runs while the reader sleeps.
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).total(secs(10)).pipe(10, 20));
     sim.peer(0).send(response(1_000_000));
@@ -137,9 +137,9 @@ fn the_total_limit_passes_while_the_reader_is_slow() {
     timed_out(&probe.body_error(), Timeout::Total, Phase::Total);
 }
 
-/// SPEC D13.
 #[test]
 fn a_hop_does_not_restart_the_total_limit() {
+    // SPEC D13.
     let mut sim = Sim::new();
     // What the call asks for next has the rest of its time: 10 - 6.
     let probe = sim.go(get(HOST).total(secs(10)).then(get(HOST).total(secs(4))));
@@ -158,9 +158,9 @@ fn a_request_that_comes_too_late_is_not_begun() {
     assert_eq!(sim.world.wires(), 0);
 }
 
-/// SPEC T4: armed once the request is sent, not before.
 #[test]
 fn sock_read_counts_from_the_end_of_the_request() {
+    // SPEC T4: armed once the request is sent, not before.
     let mut sim = Sim::new();
     sim.world.set_window(at80(HOST), 10);
     let probe = sim.go(post(HOST, vec![b'x'; 1000]).sock_read(secs(2)));
@@ -174,9 +174,9 @@ fn sock_read_counts_from_the_end_of_the_request() {
     assert_eq!(sim.books(), (0, 0, 0));
 }
 
-/// SPEC T4: each byte starts it anew.
 #[test]
 fn sock_read_is_reset_by_data() {
+    // SPEC T4: each byte starts it anew.
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).sock_read(secs(2)));
     for byte in head_of(5).iter().chain(b"dat") {
@@ -190,9 +190,9 @@ fn sock_read_is_reset_by_data() {
     assert_eq!(probe.body(), b"dat");
 }
 
-/// SPEC T4: a slow reader is not a slow peer.
 #[test]
 fn sock_read_is_suspended_while_the_reader_is_slow() {
+    // SPEC T4: a slow reader is not a slow peer.
     let length = 1_000_000;
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).sock_read(secs(2)).pipe(10, 20));
@@ -210,9 +210,9 @@ fn sock_read_is_suspended_while_the_reader_is_slow() {
     timed_out(&probe.body_error(), Timeout::SockRead, Phase::Body);
 }
 
-/// SPEC T4: cleared when the connection comes home.
 #[test]
 fn sock_read_leaves_idle_connections_alone() {
+    // SPEC T4: cleared when the connection comes home.
     let mut sim = Sim::new();
     sim.serve(0, get(HOST).sock_read(secs(2)).total(secs(3)));
     sim.advance(secs(14));
@@ -225,9 +225,9 @@ fn sock_read_leaves_idle_connections_alone() {
     assert!(probe.reused());
 }
 
-/// SPEC T4: nor does the old gap run in the drain of a body.
 #[test]
 fn a_drain_has_its_own_limit_only() {
+    // SPEC T4: nor does the old gap run in the drain of a body.
     let mut sim = Sim::new();
     sim.go(get(HOST).sock_read(ms(100)).total(ms(200)).then(get(HOST)));
     sim.peer(0).send(head_of(10));

@@ -140,9 +140,9 @@ fn a_secure_connection_is_used_again_and_ended_politely() {
     assert!(state.peer_has_closed());
 }
 
-/// SPEC P4: session tickets wake an idle connection and do not end it.
 #[test]
 fn tickets_leave_an_idle_connection_alone() {
+    // SPEC P4: session tickets wake an idle connection and do not end it.
     let mut world = Secure::new(Sim::new(), true);
     let ask = world.secure(get(HOST));
     let probe = world.sim.go(ask.clone());
@@ -238,9 +238,9 @@ fn a_secure_upload_and_download_in_small_pieces() {
     assert_eq!(world.sim.books(), (0, 1, 0));
 }
 
-/// SPEC R41: without close_notify, an end proves nothing.
 #[test]
 fn a_body_that_ends_with_the_connection_needs_a_goodbye() {
+    // SPEC R41: without close_notify, an end proves nothing.
     // Whatever else says that the connection will not be used again.
     let heads = [
         "HTTP/1.1 200 OK",
@@ -294,9 +294,9 @@ fn an_unknown_certificate_fails_the_connection() {
     assert_eq!(world.sim.books(), (0, 0, 0));
 }
 
-/// SPEC T2, T3: the handshake counts.
 #[test]
 fn limits_pass_in_the_handshake() {
+    // SPEC T2, T3: the handshake counts.
     for which in [Timeout::SockConnect, Timeout::Connect] {
         let mut world = Secure::new(Sim::new(), true);
         let ask = world.secure(get(HOST));

@@ -33,7 +33,7 @@ fn refused(client: &Client, server: ServerConfig, name: &str) -> TlsFault {
 
 #[test]
 fn bad_certificates_are_told_apart_from_other_faults() {
-    // C20
+    // SPEC C20
     for (versions, _) in BOTH_VERSIONS {
         let known = client(|s| s.versions = versions);
         let strange = client(|s| {
@@ -57,7 +57,7 @@ fn bad_certificates_are_told_apart_from_other_faults() {
 
 #[test]
 fn verification_off_accepts_any_certificate_and_name() {
-    // C20
+    // SPEC C20
     let expired = certificate(&["elsewhere.test"], |p| {
         p.not_after = rcgen::date_time_ymd(2001, 1, 1);
     });
