@@ -7,6 +7,7 @@
 
 mod facts;
 mod limits;
+mod tunnel;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +21,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use self::facts::{Facts, LinkFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
+pub(crate) use self::tunnel::Tunnel;
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
 use crate::head::{Fields, RequestHead, ResponseHead};
@@ -276,6 +278,8 @@ pub(crate) enum ReplyBody {
     Whole(Bytes, Fields),
     /// The rest is still coming.
     Stream(PipeReader<BodyEnd>),
+    /// There is none: the connection speaks another protocol now.
+    Upgraded(Box<dyn Tunnel>),
 }
 
 /// How a streamed body ends.

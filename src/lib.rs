@@ -190,6 +190,7 @@ mod exports {
     pub use crate::api::session::{Session, SessionBuilder};
     #[cfg(feature = "tls")]
     pub use crate::api::tls::TlsConfig;
+    pub use crate::api::upgraded::Upgraded;
     pub use crate::api::url::IntoUrl;
     #[cfg(feature = "digest")]
     pub use crate::auth::DigestAuth;

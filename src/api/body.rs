@@ -14,7 +14,7 @@ use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
 use crate::head::Fields;
-use crate::job::{BodyEnd, Cancel, Command, Ending, ExchangeId, ReplyBody, Stats, Tally};
+use crate::job::{BodyEnd, Cancel, Command, Ending, ExchangeId, ReplyBody, Stats, Tally, Tunnel};
 
 /// Decoded output is made in pieces of this size.
 const DECODED: usize = 32 * 1024;
@@ -66,6 +66,8 @@ pub(crate) enum Driver {
 enum Source {
     Whole(Bytes, Fields),
     Stream(PipeReader<BodyEnd>),
+    /// There is none, but a connection.
+    Upgraded(Box<dyn Tunnel>),
     /// Everything was received; the decoder may hold more.
     Ended,
     /// Everything was handed out.
@@ -85,6 +87,7 @@ impl Body {
         let (source, connector) = match body {
             ReplyBody::Whole(bytes, trailers) => (Source::Whole(bytes, trailers), None),
             ReplyBody::Stream(reader) => (Source::Stream(reader), Some(connector.clone())),
+            ReplyBody::Upgraded(tunnel) => (Source::Upgraded(tunnel), Some(connector.clone())),
         };
         Self {
             source,
@@ -117,6 +120,18 @@ impl Body {
             connector: None,
             driver: None,
             leased: false,
+        }
+    }
+
+    /// The connection of a response that has switched protocols.
+    pub(crate) fn into_tunnel(mut self) -> Option<(Box<dyn Tunnel>, Connector)> {
+        let connector = self.connector.clone()?;
+        match std::mem::replace(&mut self.source, Source::Finished) {
+            Source::Upgraded(tunnel) => Some((tunnel, connector)),
+            other => {
+                self.source = other;
+                None
+            }
         }
     }
 
@@ -307,7 +322,7 @@ impl Body {
     /// Whether the end has been received, whatever of it is read (SPEC R35).
     pub(crate) fn is_eof(&self) -> bool {
         match &self.source {
-            Source::Whole(..) | Source::Ended | Source::Finished => true,
+            Source::Whole(..) | Source::Upgraded(_) | Source::Ended | Source::Finished => true,
             Source::Stream(reader) => reader.has_end(Result::is_ok),
             Source::Failed(_) => false,
         }
@@ -410,7 +425,9 @@ impl Body {
                     self.source = Source::Ended;
                     return Poll::Ready(Ok(Some(bytes)));
                 }
-                Source::Ended | Source::Finished => return Poll::Ready(Ok(None)),
+                Source::Upgraded(_) | Source::Ended | Source::Finished => {
+                    return Poll::Ready(Ok(None));
+                }
                 Source::Failed(error) => return Poll::Ready(Err(error.clone())),
             }
         };
@@ -518,7 +535,7 @@ fn reads_on(connector: Option<&Connector>, id: ExchangeId) -> bool {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Source::Stream(_) = self.source {
+        if let Source::Stream(_) | Source::Upgraded(_) = self.source {
             if self.is_foreign() {
                 // Its lock may be held for ever in the child of a process.
                 std::mem::forget(std::mem::replace(&mut self.source, Source::Finished));
@@ -534,6 +551,7 @@ impl fmt::Debug for Body {
         f.write_str(match self.source {
             Source::Whole(..) => "Body(received)",
             Source::Stream(_) => "Body(streaming)",
+            Source::Upgraded(_) => "Body(upgraded)",
             Source::Ended | Source::Finished => "Body(read)",
             Source::Failed(_) => "Body(failed)",
         })

@@ -20,4 +20,5 @@ pub(crate) mod session;
 mod settings;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+pub(crate) mod upgraded;
 pub(crate) mod url;

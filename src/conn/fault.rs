@@ -29,6 +29,16 @@ impl From<LinkFault> for ConnFault {
     }
 }
 
+/// Where no exchange is any more.
+impl From<LinkFault> for io::Error {
+    fn from(fault: LinkFault) -> Self {
+        match fault {
+            LinkFault::Io(error) => error,
+            LinkFault::Tls(fault) => Self::new(io::ErrorKind::InvalidData, tls_error(fault)),
+        }
+    }
+}
+
 impl From<Fault> for ConnFault {
     fn from(fault: Fault) -> Self {
         Self::Peer(fault)

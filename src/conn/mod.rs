@@ -11,6 +11,7 @@ mod fault;
 pub(crate) mod link;
 pub(crate) mod outgoing;
 mod pace;
+mod raw;
 mod timing;
 #[cfg(feature = "tls")]
 mod tls;
@@ -65,6 +66,8 @@ pub(crate) struct Conn<S> {
     received: u64,
     /// The final head has come. An upload it cut short may be stuck for ever.
     answered: bool,
+    /// It speaks another protocol now.
+    upgraded: bool,
     /// Sending failed. A response may still have arrived before (RFC 9112 §9.5).
     send_fault: Option<ConnFault>,
     read_size: usize,
@@ -123,6 +126,7 @@ impl<S: Stream> Conn<S> {
             served: 0,
             received: 0,
             answered: false,
+            upgraded: false,
             send_fault: None,
             read_size: FIRST_READ,
             max_read: MAX_READ,
@@ -348,7 +352,10 @@ impl<S: Stream> Conn<S> {
             match self.machine.receive(&mut self.input)? {
                 // What follows is another protocol's: this exchange is over,
                 // and the connection is nobody's to reuse.
-                Some(Event::Upgrade) => return Ok(true),
+                Some(Event::Upgrade) => {
+                    self.upgraded = self.machine.is_sent_whole() && self.is_flushed();
+                    return Ok(true);
+                }
                 Some(event) => {
                     let is_head = matches!(event, Event::Head(_));
                     sink.event(event);
@@ -395,10 +402,6 @@ impl<S: Stream> Conn<S> {
         }
         self.machine.force_close(CloseReason::PeerClosing);
         Ok(Pumped::Done)
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.link.has_outgoing()
     }
 
     /// The end of a pump that could go on.

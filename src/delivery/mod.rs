@@ -4,12 +4,14 @@
 
 mod inbox;
 mod outlet;
+mod tunnel;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 pub(crate) use inbox::Inbox;
 pub(crate) use outlet::{Outlet, Sip};
+pub(crate) use tunnel::Held;
 
 use crate::conn::Conn;
 use crate::error::Error;

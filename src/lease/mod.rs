@@ -22,12 +22,14 @@ use std::time::{Duration, Instant};
 
 use crate::conn::link::LinkFault;
 use crate::conn::{ConnFault, Pumped, Want};
-use crate::delivery::{self, ConnPool, Inbox, Outlet, PooledConn, Sip, advance};
+use crate::delivery::{self, ConnPool, Held, Inbox, Outlet, PooledConn, Sip, advance};
 use crate::dns::IpFamily;
 use crate::error::{Error, Phase};
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::park;
-use crate::job::{Cancel, Command, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply};
+use crate::job::{
+    Cancel, Command, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+};
 use crate::net::mio::{MioStream, PATIENCE, Unwatcher};
 use crate::net::poll;
 use crate::pool::{Lending, Revoked, Tell};
@@ -170,6 +172,16 @@ impl Lessee {
         };
         let facts = lease.facts();
         match ended {
+            Ended::Complete if lease.is_upgraded() => {
+                let tunnel = Box::new(Held::new(lease));
+                match inbox.into_whole() {
+                    Some((head, _)) => {
+                        let body = ReplyBody::Upgraded(tunnel);
+                        advance(exchange, Ok(Reply { head, body, facts }), *now)
+                    }
+                    None => Next::Deliver,
+                }
+            }
             Ended::Complete => {
                 *now = poll::now();
                 if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {

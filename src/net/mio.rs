@@ -233,6 +233,11 @@ impl Stream for MioStream {
         let _ = socket.shutdown(Shutdown::Both);
     }
 
+    #[cfg(unix)]
+    fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> io::Result<Readiness> {
+        super::poll::wait(&*self.socket, read, write, until)
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok()
     }

@@ -73,6 +73,14 @@ pub(crate) trait Stream: Send + 'static {
         self.read_spare(into)
     }
 
+    /// Blocks until the socket can be read or written, as asked, or until then.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no way to wait for one socket.
+    fn wait(&self, _read: bool, _write: bool, _until: Option<Instant>) -> io::Result<Readiness> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize>;
     /// `Ok(false)`: still connecting.
     fn connected(&mut self) -> io::Result<bool>;

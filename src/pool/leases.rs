@@ -260,6 +260,15 @@ impl<K: Key, C: Pooled> Lease<K, C> {
         Self { listing, lent }
     }
 
+    /// Whether it was taken away, and why.
+    pub(crate) fn revoked(&self) -> Option<Revoked> {
+        let ledger = lock(&self.listing.pool.ledger);
+        match ledger.leases.entries.get(&self.listing.id) {
+            Some(Entry::Lent { revoked, .. }) => *revoked,
+            _ => None,
+        }
+    }
+
     /// Closes the connection, and says whether the lease was taken away.
     pub(crate) fn discard(self) -> Option<Revoked> {
         let Self { listing, lent } = self;

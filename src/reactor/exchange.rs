@@ -22,6 +22,7 @@ use crate::error::{Error, Phase, Timeout};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{
     Cancel, Command, Exchange, ExchangeId, Facts, Failure, Next, PoolKey, Progress, Reply,
+    ReplyBody,
 };
 use crate::net::{Net, Stream, Token};
 use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
@@ -264,12 +265,16 @@ impl<N: Net> Engine<N> {
             Some(Running::Asked {
                 exchange, inbox, ..
             }) => {
-                self.retire(token, inbox.keep_alive());
+                let tunnel = self.detach(id, token);
+                if tunnel.is_none() {
+                    self.retire(token, inbox.keep_alive());
+                }
                 let Some((head, body)) = inbox.into_whole() else {
                     // No machine completes a response without a head.
                     let error = Error::internal("a response ended before it began");
                     return self.fail(id, exchange, error, Progress::Begun);
                 };
+                let body = tunnel.map_or(body, ReplyBody::Upgraded);
                 let reply = Reply { head, body, facts };
                 if let Next::Again(next) = advance(exchange, Ok(reply), self.now) {
                     self.start(id, next);

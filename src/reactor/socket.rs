@@ -7,11 +7,11 @@ use super::exchange::Running;
 use super::timer::Owner;
 use crate::conn::link::Link;
 use crate::conn::{Pumped, Sink};
-use crate::delivery::{self, Outlet};
+use crate::delivery::{self, Held, Outlet};
 use crate::error::Error;
-use crate::job::{ExchangeId, PoolKey};
-use crate::net::{Net, Ready, Token};
-use crate::pool::{IdleId, Lent};
+use crate::job::{ExchangeId, PoolKey, Tunnel};
+use crate::net::{Net, Ready, Stream, Token};
+use crate::pool::{IdleId, Lease, Lent};
 use crate::proto::Event;
 
 /// How much of an unwanted body is read to keep its connection (SPEC D12).
@@ -163,6 +163,23 @@ impl<N: Net> Engine<N> {
             return;
         };
         self.put(token, lent, expires);
+    }
+
+    /// A connection that speaks another protocol now, out of this table's hands
+    /// and the poller's sight. `None`: it does not, or nobody may have it.
+    pub(super) fn detach(&mut self, id: ExchangeId, token: Token) -> Option<Box<dyn Tunnel>> {
+        match self.sockets.get_mut(token) {
+            Some(Socket::Busy { lent, .. }) if lent.is_upgraded() => {}
+            _ => return None,
+        }
+        let Some(Socket::Busy { mut lent, .. }) = self.sockets.remove(token) else {
+            return None;
+        };
+        self.net.deregister(lent.link().stream_mut());
+        lent.set_token(None);
+        // A pool that is closed gives it no name.
+        let listing = self.pool.list(id.lease(), lent.stream().share())?;
+        Some(Box::new(Held::new(Lease::new(listing, lent))))
     }
 
     /// Takes the connection out of its place, which stays reserved.

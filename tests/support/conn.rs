@@ -142,6 +142,14 @@ impl PeerConn {
         }
     }
 
+    /// Reads what there is, at least a byte; nothing at the end.
+    pub(crate) fn read_some(&mut self) -> io::Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.fill()?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
     /// Reads exactly `length` bytes.
     pub(crate) fn read_exact(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < length {

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::super::upgraded::Upgraded;
 use super::{BodyPlace, Response, lock};
+use crate::error::Error;
 use crate::job::{RequestInfo, Stats, TlsInfo};
 
 impl Response {
@@ -21,6 +23,25 @@ impl Response {
     /// (SPEC R9).
     pub fn tls_info(&self) -> Option<&TlsInfo> {
         self.about.facts.link.tls.as_ref()
+    }
+
+    /// The connection, after the server has switched to another protocol: with
+    /// status 101, which it may only send to a request with an `Upgrade` header
+    /// (RFC 9110 §7.8), or with any 2xx to `CONNECT` (SPEC N1). What the server
+    /// has sent behind the head comes first.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidRequest`](crate::Kind::InvalidRequest) if the protocol was
+    /// not switched, or before the whole request was sent; look at
+    /// [`status`](Response::status) first, for the response is spent.
+    pub fn into_upgraded(self) -> Result<Upgraded, Error> {
+        let (about, cancel) = (self.about.clone(), self.cancel_handle());
+        let Some((tunnel, connector)) = self.into_body()?.into_tunnel() else {
+            let status = about.head.status().as_u16();
+            let message = format!("the protocol was not switched: the server answered {status}");
+            return Err(Error::invalid_request(message).with_url(&about.url));
+        };
+        Ok(Upgraded::new(tunnel, connector, about, cancel))
     }
 
     /// Whether the body ended where TLS was cut off, which

@@ -4,7 +4,8 @@ use http::Method;
 use http::header::UPGRADE;
 
 use super::sim::*;
-use crate::job::Control;
+use crate::error::{Error, Kind};
+use crate::job::{Cancel, Control};
 
 #[test]
 fn a_request_is_written_whole_and_its_connection_is_used_again() {
@@ -255,13 +256,75 @@ fn responses_without_a_body_leave_the_connection_usable() {
 }
 
 #[test]
-fn a_switch_of_protocols_is_delivered_and_the_connection_closed() {
+fn a_switch_of_protocols_hands_the_connection_over() {
+    // SPEC N1
     let mut sim = Sim::new();
     let probe = sim.go(get(HOST).field(UPGRADE, "other"));
     sim.peer(0)
         .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n\x01\x02");
     sim.settle();
     assert_eq!(probe.status(), Some(101));
+    let mut tunnel = probe.tunnel().expect("a connection");
+    // It is nobody's to reuse, and holds its slot.
+    assert_eq!(sim.books(), (1, 0, 0));
+    assert!(!sim.peer(0).is_closed());
+    let mut bytes = [0; 10];
+    assert_eq!(tunnel.read(&mut bytes).unwrap(), 2);
+    assert_eq!(bytes[..2], [1, 2]);
+    let blocked = tunnel.read(&mut bytes).unwrap_err();
+    assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
+    sim.peer(0).received();
+    sim.peer(0).set_window(3);
+    assert_eq!(tunnel.write(b"hello").unwrap(), 5);
+    let blocked = tunnel.write(b"!").unwrap_err();
+    assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(sim.peer(0).received(), b"hel");
+    drop(tunnel);
+    sim.settle();
+    assert!(sim.peer(0).is_closed() && !sim.peer(0).is_aborted());
+    assert_eq!(sim.books(), (0, 0, 0));
+}
+
+#[test]
+fn a_connection_that_was_handed_over_can_be_ended() {
+    // SPEC N1, C7
+    for close in [false, true] {
+        let mut sim = Sim::new();
+        let probe = sim.go(get(HOST).field(UPGRADE, "other"));
+        sim.peer(0)
+            .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+        sim.settle();
+        let mut tunnel = probe.tunnel().expect("a connection");
+        if close {
+            sim.control(Control::Shutdown);
+        } else {
+            sim.cancel(&probe, Cancel::Abort);
+        }
+        let error = tunnel.read(&mut [0; 10]).unwrap_err();
+        let error = error
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<Error>());
+        let kind = error.map(Error::kind);
+        assert_eq!(
+            kind,
+            Some(if close { Kind::Closed } else { Kind::Cancelled })
+        );
+        drop(tunnel);
+        assert_eq!(sim.books(), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_switch_before_the_whole_request_is_out_hands_nothing_over() {
+    // SPEC N1
+    let mut sim = Sim::new();
+    sim.world.set_window(at80(HOST), 10);
+    let probe = sim.go(post(HOST, vec![b'x'; 1000]).field(UPGRADE, "other"));
+    sim.peer(0)
+        .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+    sim.settle();
+    assert_eq!(probe.status(), Some(101));
+    assert!(probe.tunnel().is_none());
     assert!(sim.peer(0).is_closed());
     assert_eq!(sim.books(), (0, 0, 0));
 }
@@ -327,7 +390,7 @@ fn idle_connections_make_way_when_descriptors_run_out() {
     sim.world.set_descriptors(0);
     sim.control(Control::CloseIdle);
     let failed = sim.go(get("10.0.0.5"));
-    assert_eq!(failed.error().kind(), crate::error::Kind::Connect);
+    assert_eq!(failed.error().kind(), Kind::Connect);
     assert_eq!(sim.books(), (0, 0, 0));
 }
 

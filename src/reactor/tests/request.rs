@@ -15,7 +15,7 @@ use crate::handoff::pipe::{Budget, Item, PipeReader};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::job::{
     Advance, BodyEnd, Command, Ending, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next,
-    PoolKey, RareLimits, Reply, ReplyBody,
+    PoolKey, RareLimits, Reply, ReplyBody, Tunnel,
 };
 use crate::net::sim::World;
 use crate::sync::{Arc, Mutex, lock};
@@ -224,6 +224,7 @@ struct Record {
     facts: Option<Facts>,
     failure: Option<Failure>,
     reader: Option<PipeReader<BodyEnd>>,
+    tunnel: Option<Box<dyn Tunnel>>,
     body: Vec<u8>,
     end: Option<BodyEnd>,
     /// The call was dropped without its outcome, or panicked.
@@ -334,6 +335,11 @@ impl Probe {
         }
     }
 
+    /// The connection, after a switch of protocols.
+    pub(super) fn tunnel(&self) -> Option<Box<dyn Tunnel>> {
+        lock(&self.record).tunnel.take()
+    }
+
     /// Loses interest in the body.
     pub(super) fn drop_reader(&self) {
         lock(&self.record).reader = None;
@@ -398,6 +404,7 @@ impl Advance for Recorder {
                         record.end = Some(Ok(Ending { trailers, tally }));
                     }
                     ReplyBody::Stream(reader) => record.reader = Some(reader),
+                    ReplyBody::Upgraded(tunnel) => record.tunnel = Some(tunnel),
                 }
             }
             Err(failure) => record.failure = Some(failure),

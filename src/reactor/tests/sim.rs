@@ -133,6 +133,8 @@ impl Sim {
     /// Starts a request; it does its first step in the next turn.
     pub(super) fn start(&mut self, ask: Ask) -> Probe {
         let (probe, exchange) = ask.prepare(&self.world, &self.mailbox);
+        // After a switch of protocols it has a lease.
+        self.leases.insert(probe.id.lease(), exchange.key.clone());
         let pushed = self.mailbox.push(Command::Start(probe.id, exchange));
         assert!(pushed.is_ok() || self.stopped, "the mailbox is closed");
         probe

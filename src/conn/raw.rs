@@ -1,0 +1,70 @@
+//! The bytes of a connection that speaks another protocol now: what is read
+//! and written is no HTTP any more, only TLS is still between.
+
+use std::io;
+
+use bytes::{Buf, Bytes};
+
+use super::Conn;
+use super::link::Read;
+use crate::net::Stream;
+
+/// Read at a time.
+const READ: usize = 16 * 1024;
+
+/// Taken at a time of what is to be written.
+const WRITE: usize = 64 * 1024;
+
+impl<S: Stream> Conn<S> {
+    /// Whether the protocol was switched, with the whole request sent before.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded
+    }
+
+    /// What has come, behind the head first; `WouldBlock` where nothing has.
+    pub(crate) fn read_raw(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        // A peer may wait for what was written before it says anything. Should
+        // that fail, the next write tells; what has come is still to be read.
+        let _ = self.link.write(&mut self.out);
+        while self.input.is_empty() {
+            match self.link.read(&mut self.input, READ)? {
+                Read::Bytes(_) | Read::Barren => {}
+                Read::Blocked => return Err(io::ErrorKind::WouldBlock.into()),
+                Read::End { clean: true } => return Ok(0),
+                Read::End { clean: false } => {
+                    let message = "TLS ended without close_notify";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+                }
+            }
+        }
+        let n = into.len().min(self.input.len());
+        self.input.copy_to_slice(&mut into[..n]);
+        Ok(n)
+    }
+
+    /// Takes a part of `from`; `WouldBlock` while something waits.
+    pub(crate) fn write_raw(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.flush_raw()?;
+        let part = &from[..from.len().min(WRITE)];
+        if !part.is_empty() {
+            self.out.body().push_back(Bytes::copy_from_slice(part));
+            self.link.write(&mut self.out)?;
+        }
+        Ok(part.len())
+    }
+
+    pub(crate) fn flush_raw(&mut self) -> io::Result<()> {
+        match self.link.write(&mut self.out)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.link.has_outgoing()
+    }
+}
