@@ -194,7 +194,7 @@ mod exports {
     pub use crate::api::url::IntoUrl;
     #[cfg(feature = "digest")]
     pub use crate::auth::DigestAuth;
-    pub use crate::auth::{Auth, BasicAuth};
+    pub use crate::auth::{Auth, BasicAuth, Netrc};
     pub use crate::call::{
         Action, Attempt, CookieStore, RedirectPolicy, RedirectRule, RetryPolicy, Timeouts,
     };

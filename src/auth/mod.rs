@@ -14,6 +14,7 @@ mod basic;
 mod challenge;
 #[cfg(feature = "digest")]
 mod digest;
+mod netrc;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ pub(crate) use self::asked::Asked;
 #[cfg(feature = "digest")]
 pub use self::asked::DigestAuth;
 pub use self::basic::BasicAuth;
+pub use self::netrc::Netrc;
 use crate::error::Error;
 
 /// Credentials for the origin: what its `Authorization` header is made of.
@@ -100,6 +102,16 @@ impl Auth {
     /// (SPEC A4).
     pub(crate) fn from_url(url: &Url) -> Option<Self> {
         BasicAuth::from_url(url).map(Self::from)
+    }
+
+    /// The same, with the password of a lone user name looked up.
+    pub(crate) fn of_request(url: &Url, netrc: Option<&Netrc>) -> Option<Self> {
+        let given = BasicAuth::from_url(url)?;
+        let found = match (url.password(), netrc, url.host_str()) {
+            (None, Some(netrc), Some(host)) => netrc.find_login(host, given.login()),
+            _ => None,
+        };
+        Some(found.unwrap_or(given).into())
     }
 
     /// What is known beforehand; an answer comes from [`Auth::asked`].

@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use url::Url;
+
 use super::retry::Spent;
 use super::{Cookies, TlsSource};
+use crate::auth::{Auth, Netrc};
 use crate::job::PoolKey;
 use crate::tls::Client;
 
@@ -15,16 +18,18 @@ pub(crate) struct Context(Arc<Shared>);
 struct Shared {
     tls: TlsSource,
     cookies: Cookies,
+    netrc: Option<Netrc>,
     spent: Spent,
     /// The key of the request before: most go where that one went.
     last: Mutex<Option<PoolKey>>,
 }
 
 impl Context {
-    pub(crate) fn new(tls: TlsSource, cookies: Cookies) -> Self {
+    pub(crate) fn new(tls: TlsSource, cookies: Cookies, netrc: Option<Netrc>) -> Self {
         Self(Arc::new(Shared {
             tls,
             cookies,
+            netrc,
             spent: Spent::default(),
             last: Mutex::new(None),
         }))
@@ -45,6 +50,17 @@ impl Context {
 
     pub(super) fn spent(&self) -> &Spent {
         &self.0.spent
+    }
+
+    pub(crate) fn netrc(&self) -> Option<&Netrc> {
+        self.0.netrc.as_ref()
+    }
+
+    /// What the session's netrc has for a request that has no credentials
+    /// (SPEC A6).
+    pub(crate) fn found_auth(&self, url: &Url) -> Option<Auth> {
+        let found = self.netrc()?.find(url.host_str()?)?;
+        Some(found.into())
     }
 
     /// [`PoolKey::new`], or the last one if it is the same.
@@ -75,7 +91,7 @@ mod tests {
         let tls = TlsSource::new(crate::tls::Settings::default());
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
-        let context = Context::new(tls, Cookies::None);
+        let context = Context::new(tls, Cookies::None, None);
         for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
             let key = context.key(host, port, None);
             assert_eq!((key.host(), key.port()), (host, port));

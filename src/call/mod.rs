@@ -184,8 +184,8 @@ impl Request {
     ///
     /// # Errors
     /// There are others already (SPEC Q7).
-    pub(crate) fn take_userinfo(&mut self) -> Result<(), Error> {
-        let Some(auth) = Auth::from_url(&self.url) else {
+    pub(crate) fn take_userinfo(&mut self, context: &Context) -> Result<(), Error> {
+        let Some(auth) = Auth::of_request(&self.url, context.netrc()) else {
             return Ok(());
         };
         self.url = without_credentials(&self.url);
@@ -195,6 +195,15 @@ impl Request {
         }
         self.auth = Some(auth);
         Ok(())
+    }
+}
+
+impl Request {
+    /// A6: what the session's netrc has, where there are no other credentials.
+    pub(crate) fn find_auth(&mut self, context: &Context) {
+        if self.auth.is_none() && !self.fields.contains("authorization") {
+            self.auth = context.found_auth(&self.url);
+        }
     }
 }
 
@@ -365,6 +374,7 @@ impl Call {
             headers: reply.head.to_map(),
         });
         self.request = next;
+        self.request.find_auth(&self.context);
         // Another request, with a stale connection of its own to make good.
         self.retried = false;
         self.turn = Turn::First;

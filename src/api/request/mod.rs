@@ -204,13 +204,14 @@ impl RequestBuilder {
             extra: self.extra,
         };
         request
-            .take_userinfo()
+            .take_userinfo(self.session.context())
             .map_err(|error| error.with_url(&request.url))?;
         // S4: a name the request brings replaces the session's, repeats and all.
         request.fields.append_missing(self.session.fields());
         // A0: the session's come last, and yield to any other.
         if request.auth.is_none() && !request.fields.contains("authorization") {
             request.auth = self.session.auth_for(&request.url).cloned();
+            request.find_auth(self.session.context());
         }
         if let Some(compress) = self.settings.compress {
             (compress.apply)(compress.encoding, &mut request, self.settings.version)

@@ -1,5 +1,6 @@
 //! Building a [`Session`].
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,7 @@ use crate::api::connector::Connector;
 #[cfg(feature = "tls")]
 use crate::api::tls::TlsConfig;
 use crate::api::url::{IntoUrl, Known};
+use crate::auth::Netrc;
 use crate::call::{Auth, Context, CookieStore, Cookies, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
@@ -43,6 +45,7 @@ pub type JsonSerializer =
 /// | `cookie`, `cookie_for` | none |
 /// | cookies | kept in a jar of its own |
 /// | `base_url`, `trust_env` | none, false |
+/// | `netrc` | none; with `trust_env` the user's own |
 #[derive(Debug, Default)]
 #[must_use]
 pub struct SessionBuilder {
@@ -53,6 +56,7 @@ pub struct SessionBuilder {
     tls: Option<TlsSource>,
     base: Option<Url>,
     trust_env: bool,
+    netrc: Option<Netrc>,
     #[cfg(feature = "json")]
     json_serializer: Option<JsonSerializer>,
     mistake: Option<Error>,
@@ -138,9 +142,38 @@ impl SessionBuilder {
     }
 
     /// Whether the environment has a say (SPEC S15). Default false. With true
-    /// requests without credentials take those that `.netrc` has for their host.
+    /// requests without credentials take those that `.netrc` has for their host:
+    /// `$NETRC` if that is set, else `.netrc` (on Windows `_netrc`) in the home
+    /// directory, as [`netrc`](Self::netrc) would. The environment is looked at
+    /// once, when the session is built.
     pub fn trust_env(mut self, trust: bool) -> Self {
         self.trust_env = trust;
+        self
+    }
+
+    /// Takes credentials for requests that have none from this file, by host
+    /// (SPEC A6): what the request, its URL and [`auth`](Self::auth) have goes
+    /// before it. [`Netrc`] says how the file is read. It is read here, and not
+    /// again. That it does not exist is silent; one that cannot be read is a
+    /// warning in the log, and is not used. [`netrc_entries`](Self::netrc_entries)
+    /// takes one that was read by [`Netrc::load`], which reports both.
+    ///
+    /// Each redirect to another origin is looked up for its own host. A user name
+    /// alone in a URL gets its password from here, too.
+    ///
+    /// ```
+    /// use miohttp::Session;
+    ///
+    /// let session = Session::builder().netrc("/etc/service/netrc").build();
+    /// # drop(session);
+    /// ```
+    pub fn netrc(self, path: impl AsRef<Path>) -> Self {
+        self.netrc_entries(Netrc::load_or_none(path.as_ref()))
+    }
+
+    /// The same with what was read before.
+    pub fn netrc_entries(mut self, netrc: Netrc) -> Self {
+        self.netrc = Some(netrc);
         self
     }
 
@@ -207,7 +240,11 @@ impl SessionBuilder {
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
-        let context = Context::new(tls, cookies);
+        let netrc = match self.trust_env {
+            true => self.netrc.or_else(|| Some(Netrc::of_environment())),
+            false => self.netrc,
+        };
+        let context = Context::new(tls, cookies, netrc);
         Session {
             inner: Arc::new(Inner {
                 connector,
