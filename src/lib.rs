@@ -18,6 +18,8 @@
 //! | [`Session`] | defaults, a cookie jar and a connector; make one and keep it |
 //! | [`RequestBuilder`] | one request being put together; [`send`](RequestBuilder::send) makes it |
 //! | [`Response`] | the head, and the body as far as it has come |
+//! | [`Download`] | a file that is fetched whole, going on where it broke off |
+//! | [`Events`] | server-sent events, with reconnection |
 //! | [`Pending`] | an operation that runs by itself; [`wait`](Pending::wait) for it |
 //! | [`Connector`] | the connections, the names, and the thread that drives what nobody is blocked on |
 //! | [`Error`] | the one error: [`kind`](Error::kind), [`phase`](Error::phase), URL, cause |
@@ -179,6 +181,8 @@ mod exports {
     pub use crate::api::charset::detect_charset;
     pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
+    pub use crate::api::download::{Download, DownloadProgress, Downloaded};
+    pub use crate::api::events::{Event, Events, StopHandle};
     pub use crate::api::free::{delete, get, head, options, patch, post, put, request};
     pub use crate::api::pending::Pending;
     pub use crate::api::progress::Progress;

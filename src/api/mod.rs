@@ -6,6 +6,8 @@ pub(crate) mod cancel;
 pub(crate) mod charset;
 pub(crate) mod completed;
 pub(crate) mod connector;
+pub(crate) mod download;
+pub(crate) mod events;
 pub(crate) mod free;
 #[cfg(feature = "json")]
 pub(crate) mod pairs;

@@ -54,7 +54,7 @@ pub struct Timeouts {
     pub(super) sock_connect: Option<Duration>,
     /// Not the default, which lifts nothing.
     sock_connect_is_set: bool,
-    pub(super) sock_read: Option<Duration>,
+    pub(crate) sock_read: Option<Duration>,
     dns: Option<Duration>,
     pool_wait: Option<Duration>,
     tls: Option<Duration>,

@@ -19,7 +19,7 @@ pub enum Kind {
     /// A response status of 400 or above, where that was asked to be an error.
     Status,
     /// The body is not of the type that was asked for
-    /// (`json_strict`).
+    /// (`json_strict`, [`Events`](crate::Events)).
     ContentType,
     /// The host name could not be resolved.
     Dns,

@@ -1,5 +1,6 @@
 //! A request being put together.
 
+mod again;
 mod body;
 mod compress;
 mod options;
@@ -13,6 +14,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use url::Url;
 
+pub(crate) use self::again::Configure;
 pub use self::body::Body;
 use super::body::Driver;
 use super::pending::{Pending, wait_on};
