@@ -93,7 +93,7 @@
 //! | `tls` | yes | https by rustls, with the ring provider and Mozilla's roots |
 //! | `gzip` | yes | gzip and deflate: decoding, and [`RequestBuilder::compress`] |
 //! | `json` | yes | JSON bodies both ways, and any `Serialize` as a query |
-//! | `digest` | yes | Digest authentication |
+//! | `digest` | yes | Digest authentication; the SHA-256 of a [`Download`] |
 //! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
 //! | `brotli` | no | the same for br |
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |

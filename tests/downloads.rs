@@ -443,6 +443,39 @@ fn a_content_coding_stays_on_the_file() {
     assert_eq!(fs::read(&path).expect("a file"), coded);
 }
 
+#[cfg(feature = "digest")]
+#[test]
+fn a_wrong_hash_is_no_file() {
+    // Of the letters abc: FIPS 180-4.
+    const ABC: &str = "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let folder = Scratch::new("download-hash");
+    let path = folder.0.join("i.bin");
+    let session = Session::new();
+    let peer = Peer::serve(|_| response("200 OK", &[TAG], "abc"));
+    let done = download(&session, peer.url("/"), &path).sha256(ABC).run();
+    assert_eq!(done.expect("a file").attempts(), 1);
+    fs::remove_file(&path).expect("it is there");
+
+    let other = Peer::serve(|_| response("200 OK", &[TAG], "abd"));
+    let error = download(&session, other.url("/"), &path).sha256(ABC).run();
+    let error = error.expect_err("another hash");
+    assert_eq!(error.kind(), Kind::Payload, "{error:#}");
+    assert_eq!(other.request_count(), 1);
+    assert_eq!(names(&folder), [""; 0]);
+
+    for odd in ["", "abc", &ABC[1..], &ABC.replace('f', "g")] {
+        let error = download(&session, peer.url("/"), &path).sha256(odd).run();
+        assert_eq!(error.expect_err("no hash").kind(), Kind::InvalidRequest);
+    }
+
+    // A part with a fault in it is begun anew.
+    let whole = b"abc".to_vec();
+    let mended = broken_once(b"xbc".to_vec(), 1, &[TAG], proper(whole));
+    let done = download(&session, mended.url("/"), &path).sha256(ABC).run();
+    assert_eq!(done.expect("a file").attempts(), 3);
+    assert_eq!(fs::read(&path).expect("a file"), b"abc");
+}
+
 /// What the test below starts as a process of its own, and kills.
 #[test]
 fn in_a_child_process() {

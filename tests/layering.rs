@@ -58,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Credentials: pure, and below whoever sends a request.
     ("auth", &["error", "sync", "digest"]),
     ("digest", &["error"]),
+    ("api::download", &["digest"]),
     ("call", &["auth", "lease", "coding", "cookie"]),
     ("api", LEAVES),
     ("api", &["auth", "call", "lease", "coding", "cookie", "dns"]),

@@ -54,8 +54,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// same path goes on behind what is there (`Range`), provided that the server
 /// says that the file is still the same one (`If-Range` with a strong validator:
 /// RFC 9110, section 13.1.5). Otherwise it begins anew. The file itself appears
-/// by a rename when all of it is there and on the disk. One download to a path at
-/// a time: nothing keeps two from writing into the same part.
+/// by a rename when all of it is there, is verified where a hash was given, and
+/// is on the disk. One download to a path at a time: nothing keeps two from
+/// writing into the same part.
 ///
 /// The file is what the server sends: `Accept-Encoding: identity` asks for bytes
 /// without a content coding, and if they have one all the same it is left on
@@ -86,6 +87,8 @@ pub struct Download {
     retries: u32,
     retry_delay: Duration,
     progress: Option<Box<dyn FnMut(DownloadProgress) + Send>>,
+    #[cfg(feature = "digest")]
+    sha256: Option<String>,
 }
 
 impl Session {
@@ -181,6 +184,8 @@ impl Download {
             retries: 5,
             retry_delay: Duration::from_secs(1),
             progress: None,
+            #[cfg(feature = "digest")]
+            sha256: None,
         }
     }
 
@@ -227,6 +232,18 @@ impl Download {
         self
     }
 
+    /// What the SHA-256 of the whole file has to be, as 64 hexadecimal digits.
+    /// It is taken of what stands on the disk. If it is another, the file is
+    /// thrown away and there is an error of kind
+    /// [`Payload`](crate::Kind::Payload); a download that was put together of
+    /// parts is first begun anew, once. Anything but such digits is an error at
+    /// [`run`](Self::run).
+    #[cfg(feature = "digest")]
+    pub fn sha256(mut self, hash: impl Into<String>) -> Self {
+        self.sha256 = Some(hash.into());
+        self
+    }
+
     /// Called with how far it is: with each answer, and with each piece that was
     /// written. It runs on the thread that runs the download, which waits for it.
     pub fn progress(mut self, progress: impl FnMut(DownloadProgress) + Send + 'static) -> Self {
@@ -252,15 +269,28 @@ impl Download {
     }
 
     fn run_to(&mut self, url: &Url) -> Result<Downloaded, Error> {
+        self.check_hash()?;
         self.check_path()?;
         let mut part = Part::open(&self.path, url).map_err(unwritable)?;
         let resumed_from = part.length();
-        let (mut attempts, mut vain) = (0_u32, 0_u32);
+        let (mut attempts, mut vain, mut restarted) = (0_u32, 0_u32, false);
         loop {
             let before = part.length();
             attempts = attempts.saturating_add(1);
             let error = match self.attempt(url, &mut part) {
-                Ok(()) => break,
+                Ok(()) => match self.wrong_hash(&part)? {
+                    None => break,
+                    // What was put together of parts is begun anew once.
+                    Some(_) if part.is_patched() && !restarted => {
+                        restarted = true;
+                        part.begin(None, None).map_err(unwritable)?;
+                        continue;
+                    }
+                    Some(error) => {
+                        part.discard().map_err(unwritable)?;
+                        return Err(error);
+                    }
+                },
                 Err(Setback::Fatal(error)) => return Err(error),
                 Err(Setback::Again(error)) => error,
             };
@@ -410,6 +440,43 @@ impl Download {
             Ok(_) if !self.overwrite => Err(unwritable(io::ErrorKind::AlreadyExists.into())),
             _ => Ok(()),
         }
+    }
+
+    #[cfg(feature = "digest")]
+    fn check_hash(&self) -> Result<(), Error> {
+        let is_hash =
+            |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match self.sha256.as_ref().is_none_or(is_hash) {
+            true => Ok(()),
+            false => Err(Error::invalid_request(
+                "a SHA-256 is written as 64 hexadecimal digits",
+            )),
+        }
+    }
+
+    #[cfg(not(feature = "digest"))]
+    fn check_hash(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The hash that is not as it should be, as an error.
+    #[cfg(feature = "digest")]
+    fn wrong_hash(&self, part: &Part) -> Result<Option<Error>, Error> {
+        let Some(want) = &self.sha256 else {
+            return Ok(None);
+        };
+        let got = part.sha256().map_err(unwritable)?;
+        if got.eq_ignore_ascii_case(want) {
+            return Ok(None);
+        }
+        let message = format!("the SHA-256 of the download is {got} and not {want}");
+        let error = Error::new(Kind::Payload, message).with_phase(Phase::Body);
+        Ok(Some(error))
+    }
+
+    #[cfg(not(feature = "digest"))]
+    fn wrong_hash(&self, _: &Part) -> Result<Option<Error>, Error> {
+        Ok(None)
     }
 }
 

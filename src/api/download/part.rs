@@ -85,7 +85,6 @@ impl Part {
     }
 
     /// Whether it was put together of parts.
-    #[allow(dead_code, reason = "for files of a wrong hash")]
     pub(super) fn is_patched(&self) -> bool {
         self.is_patched
     }
@@ -141,8 +140,23 @@ impl Part {
         Ok(())
     }
 
+    /// The hash of what is on the disk.
+    #[cfg(feature = "digest")]
+    pub(super) fn sha256(&self) -> io::Result<String> {
+        use std::io::Read;
+
+        let mut hasher = crate::digest::Hash::Sha256.start();
+        let mut file = File::open(&self.part)?;
+        let mut piece = vec![0; 128 * 1024];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(hasher.hex()),
+                n => hasher.update(&piece[..n]),
+            }
+        }
+    }
+
     /// Nothing of it is of use.
-    #[allow(dead_code, reason = "for files of a wrong hash")]
     pub(super) fn discard(self) -> io::Result<()> {
         drop(self.file);
         remove(&self.part)?;
