@@ -17,10 +17,12 @@ use url::{Position, Url};
 use crate::call::{redirect_target, requoted_target};
 use crate::coding::{CodingFault, Decoder, Limits as CodingLimits};
 use crate::conn::link::{Link, Read};
+use crate::field::{ContentDisposition, MediaType, links};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::net::{Readiness, Stream};
 use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
+use crate::text::{self, Damage};
 
 /// A reply to one of several requests, whole and in pieces.
 pub fn response(data: &[u8]) {
@@ -290,6 +292,47 @@ pub fn location(data: &[u8]) {
             Err(error) => panic!("{url} is no target: {error}"),
         }
     }
+}
+
+/// Fields that have parts, and text.
+pub fn fields(data: &[u8]) {
+    if let Some(kind) = MediaType::parse(data) {
+        assert!(kind.essence().contains('/') && !kind.essence().contains(';'));
+        // What was understood is written so that it is understood again.
+        assert_eq!(MediaType::parse(kind.to_string()), Some(kind));
+    }
+    let disposition = ContentDisposition::parse(data);
+    if let Some(name) = disposition.and_then(|disposition| disposition.safe_filename()) {
+        assert!(!name.is_empty() && name.len() <= 255, "{name:?}");
+        assert!(name != "." && name != "..");
+        let leads_elsewhere = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+        assert!(!name.contains(leads_elsewhere), "{name:?}");
+    }
+    if let Ok(base) = Url::parse("http://example.com/a/b") {
+        for link in links(data, &base) {
+            assert!(link.rels().all(|rel| link.has_rel(rel)));
+        }
+    }
+    for label in ["utf-8", "shift_jis", "utf-16le"] {
+        let Some(charset) = text::charset(label) else {
+            continue;
+        };
+        let replaced = text::decode(data, charset, Damage::Replace).ok();
+        assert!(
+            replaced
+                .as_ref()
+                .is_some_and(|text| text.len() <= 3 * data.len())
+        );
+        // What is no error is the same.
+        if let Ok(strict) = text::decode(data, charset, Damage::Refuse) {
+            assert_eq!(Some(strict), replaced);
+        }
+    }
+    if let Some(marked) = text::decode_marked(data, Damage::Replace) {
+        assert!(marked.is_ok() && text::may_be_marked(data));
+    }
+    #[cfg(feature = "charset")]
+    assert!(text::charset(text::detect(data, Some("test"))).is_some());
 }
 
 /// Records of anything, into a TLS handshake and past it.

@@ -6,7 +6,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use miohttp::{Error, Kind, Response, Session};
-use support::{Peer, head, response};
+use support::{Peer, response};
 
 /// The answer to one GET: a body of this type.
 fn typed(session: &Session, content_type: &str, body: &[u8]) -> Response {
@@ -268,7 +268,7 @@ mod json {
         let peer = Peer::start(|conn| {
             conn.request()?;
             let fields = [("Content-Type", "text/html"), ("Content-Length", "1000000")];
-            conn.write(head("503 Busy", &fields))?;
+            conn.write(support::head("503 Busy", &fields))?;
             conn.write("<p>")?;
             // The rest never comes.
             conn.wait_for_close().map(drop)

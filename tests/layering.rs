@@ -68,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Not in any ordinary build: the doors of the fuzzers and the benchmarks.
     ("bench", &["handoff", "head", "proto"]),
     ("fuzzing", LEAVES),
+    ("fuzzing", &["field", "text"]),
     (
         "fuzzing",
         &["net", "proto", "conn", "dns", "coding", "cookie", "call"],

@@ -201,8 +201,11 @@ impl BodyReader {
             return;
         }
         let chunk = std::mem::replace(&mut self.chunk, data);
-        if let Ok(body) = &mut self.body {
-            body.unread(chunk);
+        match &mut self.body {
+            Ok(body) => body.unread(chunk),
+            Err(_) if chunk.is_empty() => {}
+            // There is no body behind it that could keep it.
+            Err(_) => self.chunk = [&self.chunk[..], &chunk].concat().into(),
         }
     }
 
