@@ -286,11 +286,14 @@ fn what_a_stale_connection_swallowed_is_sent_again_if_that_is_safe() {
         match (again, result) {
             (true, Ok(response)) => {
                 assert_eq!(response.attempts(), 2, "{method}");
+                assert_eq!(response.stats().retries, 1, "{method}");
+                assert_eq!(connector.stats().retried, 1, "{method}");
                 assert!(!response.is_reused(), "{method}");
             }
             (false, Err(error)) => {
                 assert_eq!(error.kind(), Kind::Disconnected, "{method}");
                 assert_eq!(error.phase(), Some(Phase::Head), "{method}");
+                assert_eq!((error.stats().retries, connector.stats().retried), (0, 0));
                 assert_eq!(peer.request_count(), 2, "{method}");
             }
             (_, result) => panic!("{method}: {result:?}"),
@@ -363,6 +366,14 @@ fn nothing_is_sent_a_third_time_or_after_a_first_byte_or_when_switched_off() {
         let error = session.get(peer.url("/")).send().unwrap_err();
         assert_eq!(error.kind(), Kind::Disconnected, "{name}");
         assert_eq!(peer.request_count(), requests, "{name}");
+    }
+    // A request may have it otherwise than its session.
+    for retry in [true, false] {
+        let peer = Peer::scripts(vec![one_answer(swallow), Box::new(answer)]);
+        let session = Session::builder().retry_stale(!retry).build();
+        warm(&session, &peer);
+        let sent = session.get(peer.url("/")).retry_stale(retry).send();
+        assert_eq!(sent.is_ok(), retry);
     }
 }
 

@@ -160,6 +160,36 @@ mod futures {
     }
 
     #[test]
+    fn a_rule_is_asked_where_the_future_is_polled() {
+        // SPEC D14
+        let peer = Peer::serve(|request| match request.target.as_str() {
+            "/from" => support::response("302 Found", &[("Location", "/to")], ""),
+            target => ok(target),
+        });
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let notes = Arc::clone(&asked);
+        let policy = miohttp::RedirectPolicy::custom(move |_| {
+            support::enter(&notes).push(thread::current().id());
+            miohttp::Action::Follow
+        });
+        let session = Session::new();
+        let request = || session.get(peer.url("/from")).redirects(policy.clone());
+        let here = async {
+            let response = request().await?;
+            response.start_text().await
+        };
+        assert_eq!(block_on(here).unwrap(), "/to");
+        assert_eq!(
+            tokio_here()
+                .block_on(request().into_future())
+                .unwrap()
+                .attempts(),
+            2
+        );
+        assert_eq!(*support::enter(&asked), [thread::current().id(); 2]);
+    }
+
+    #[test]
     fn awaiting_under_every_executor() {
         let peer = echo();
         block_on(await_everything(peer.url(""))).unwrap();

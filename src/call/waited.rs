@@ -87,3 +87,14 @@ impl fmt::Debug for Undecided {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_moves_no_more_bytes_for_it() {
+        // Every call goes through such a slot, and few are ever undecided.
+        assert_eq!(size_of::<Told>(), size_of::<Result<Answer, Error>>());
+    }
+}

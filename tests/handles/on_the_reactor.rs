@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use miohttp::{
-    Connector, Error, Kind, Pending, Response, Session, as_completed, wait_all, wait_any,
+    Action, Connector, Error, Kind, Pending, RedirectPolicy, Response, Session, as_completed,
+    wait_all, wait_any,
 };
 
-use super::support::{Gate, Peer, WATCHDOG, enter, ok};
+use super::support::{Gate, Peer, WATCHDOG, enter, ok, response};
 use super::{load, session_of, until};
 
 /// Runs this where it is woken.
@@ -71,6 +72,40 @@ fn waiting_is_refused_and_starting_is_not() {
     assert_eq!(*enter(&results), [Err(Kind::Internal); 5]);
     let started = enter(&started).take().unwrap();
     assert_eq!(started.wait().unwrap().text().unwrap(), "from the waker");
+}
+
+#[test]
+fn no_rule_of_the_callers_is_asked_there() {
+    // SPEC D14
+    let peer = Peer::serve(|request| match request.target.as_str() {
+        "/from" => response("302 Found", &[("Location", "/to")], ""),
+        target => ok(target),
+    });
+    let session = Session::new();
+    let asked = Arc::new(AtomicBool::new(false));
+    let notes = Arc::clone(&asked);
+    let policy = RedirectPolicy::custom(move |_| {
+        notes.store(true, Ordering::Release);
+        Action::Follow
+    });
+    let request = session.get(peer.url("/from")).redirects(policy.clone());
+    let started = Arc::new(Mutex::new(Some(request.start_send())));
+    peer.wait_for_requests(1);
+    until("it is answered", || load(session.connector()) == (0, 0));
+    let (held, kind) = (Arc::clone(&started), Arc::new(Mutex::new(None)));
+    let tells = Arc::clone(&kind);
+    let pending = woken_by(&session, move || {
+        let result = enter(&held).as_mut().and_then(Pending::try_take);
+        *enter(&tells) = result.map(|result| result.map(drop).map_err(|error| error.kind()));
+    });
+    assert_eq!(pending.wait().unwrap().status(), 200);
+    until("it is looked at", || enter(&kind).is_some());
+    assert_eq!(*enter(&kind), Some(Err(Kind::Internal)));
+    assert!(!asked.load(Ordering::Acquire));
+    // Elsewhere it is.
+    let response = session.get(peer.url("/from")).redirects(policy).send();
+    assert_eq!(response.unwrap().text().unwrap(), "/to");
+    assert!(asked.load(Ordering::Acquire));
 }
 
 #[test]
