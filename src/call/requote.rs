@@ -262,4 +262,46 @@ mod tests {
             assert_eq!(verbatim(base, odd.as_bytes(), &url), None, "{odd}");
         }
     }
+
+    #[test]
+    fn whatever_is_written_can_be_asked_for() {
+        // SPEC S32, H9
+        const PARTS: [&str; 20] = [
+            "/", "//", ".", "..", "%", "%2", "%2e", "%2F", "%41", "%25", "?", "#", "\\", ":", "a",
+            " ", "\t", "\u{fc}", "http:", "@",
+        ];
+        let base = Url::parse("http://h.test/a/b?c").unwrap();
+        let mut dice = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..50_000 {
+            let mut location = String::new();
+            for _ in 0..dice % 9 {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                location.push_str(PARTS[(dice >> 32) as usize % PARTS.len()]);
+            }
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            let Ok(url) = crate::call::redirect::target(&base, location.as_bytes()) else {
+                continue;
+            };
+            let mut normal = url.clone();
+            normalise(&mut normal);
+            let once = normal.clone();
+            normalise(&mut normal);
+            assert_eq!(normal, once, "{location:?}");
+            assert_eq!(normal.origin(), url.origin(), "{location:?}");
+            assert_eq!(
+                Url::parse(normal.as_str()).as_ref(),
+                Ok(&normal),
+                "{location:?}"
+            );
+            if let Some(written) = verbatim("/a/b?c", location.as_bytes(), &url) {
+                assert!(written.starts_with('/'), "{location:?}");
+                let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+                assert!(written.bytes().all(is_plain), "{location:?}");
+            }
+        }
+    }
 }
