@@ -25,7 +25,8 @@
 //! | [`Error`] | the one error: [`kind`](Error::kind), [`phase`](Error::phase), URL, cause |
 //!
 //! Sessions and connectors are handles: cloning is cheap, all clones are the
-//! same, and any number of threads may use them at once.
+//! same, and any number of threads may use them at once. [`get`], [`post`] and
+//! their like make a request without a session of one's own.
 //!
 //! # Waiting, and not waiting
 //!
@@ -33,8 +34,8 @@
 //! `error_for_status` have twins: `start_x()` returns a [`Pending`] at once, and
 //! `x()` gives exactly what `start_x().wait()` gives.
 //! ([`copy_to`](Response::copy_to), [`drain`](Response::drain), [`BodyReader`] and
-//! its iterators, and the `close` of sessions and connectors block and have
-//! none.) A started request makes progress by
+//! its iterators, [`shutdown`](Session::shutdown), and the `close` of sessions and
+//! connectors block and have none.) A started request makes progress by
 //! itself, redirects included, and [`and_then`](Pending::and_then) appends the
 //! reading of its body. [`wait_all`], [`wait_any`] and [`as_completed`] wait for
 //! many.
