@@ -463,6 +463,95 @@ fn a_server_name_is_a_name_or_an_address() {
     );
 }
 
+#[test]
+fn a_requests_own_cookies_are_for_it_alone() {
+    // SPEC Q16, H8, D7
+    let away = Peer::serve(|_| ok(""));
+    let target = away.url("/away");
+    let peer = Peer::serve(move |request| match request.target.as_str() {
+        "/here" => response("302 Found", &[("Location", "/end")], ""),
+        "/leave" => response("302 Found", &[("Location", &target)], ""),
+        _ => ok(""),
+    });
+    let session = Session::new();
+    let cookies = |peer: &Peer| {
+        let request = peer.requests().pop().expect("it came");
+        let all: Vec<_> = request.header_all("cookie").map(String::from).collect();
+        all.join(" & ")
+    };
+    let ask = |path| {
+        let request = session.get(peer.url(path)).cookie("a", "1");
+        request.cookie("b", "\"x y\"").cookie("a", "2")
+    };
+    ask("/").send().expect("an answer");
+    assert_eq!(cookies(&peer), "b=\"x y\"; a=2");
+    let beside = ask("/").header("cookie", "a=9; c=3");
+    beside.send().expect("an answer");
+    assert_eq!(cookies(&peer), "c=3; b=\"x y\"; a=2");
+    ask("/here").send().expect("it is followed");
+    assert_eq!(cookies(&peer), "b=\"x y\"; a=2");
+    ask("/leave").send().expect("it is followed");
+    assert_eq!(cookies(&away), "");
+    get(&session, peer.url("/"));
+    assert_eq!(cookies(&peer), "", "the next request has none");
+
+    for (name, value) in [
+        ("", "1"),
+        ("a=b", "1"),
+        ("a;b", "1"),
+        (" a", "1"),
+        ("a", "1;b=2"),
+        ("a", "1 "),
+        ("a", "1\r\nx: y"),
+        ("a", "\0"),
+    ] {
+        let error = refused(|url| session.get(url).cookie(name, value));
+        assert_eq!(error.kind(), Kind::InvalidRequest, "{name:?}={value:?}");
+    }
+}
+
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_of_a_session_go_to_every_host_or_to_one() {
+    // SPEC S3, Q16
+    let peer = Peer::serve(|_| ok(""));
+    let sent = |session: &Session, host: &str, path: &str, own: Option<&str>| {
+        let request = session.get(peer.url_for(host, path));
+        let request = match own {
+            Some(value) => request.cookie("all", value),
+            None => request,
+        };
+        request.send().expect("an answer");
+        let request = peer.requests().pop().expect("it came");
+        request.header("cookie").map(String::from)
+    };
+    let there = peer.url_for("localhost", "/a/b");
+    let jar = miohttp::CookieJar::new();
+    let own = Session::builder().cookie("all", "1");
+    let given = Session::builder()
+        .cookie_jar(jar.clone())
+        .cookie("all", "1");
+    for builder in [own, given] {
+        let session = builder.cookie_for(&there, "one", "2").build();
+        let both = sent(&session, "localhost", "/a/c", None).expect("two");
+        let mut both: Vec<_> = both.split("; ").collect();
+        both.sort_unstable();
+        assert_eq!(both, ["all=1", "one=2"]);
+        assert_eq!(
+            sent(&session, "localhost", "/", None).as_deref(),
+            Some("all=1")
+        );
+        assert_eq!(
+            sent(&session, "127.0.0.1", "/a/c", None).as_deref(),
+            Some("all=1")
+        );
+        let own = sent(&session, "127.0.0.1", "/", Some("3"));
+        assert_eq!(own.as_deref(), Some("all=3"), "a request's own goes first");
+        assert_eq!(session.cookie_jar().expect("it has one").len(), 2);
+    }
+    assert_eq!(jar.len(), 2, "they were put into the one that was given");
+}
+
 /// A peer that answers when the gate is open, and a request that waits there.
 fn gated(gate: &Gate) -> Peer {
     let gate = gate.clone();

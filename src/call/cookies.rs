@@ -44,7 +44,8 @@ impl Cookies {
         }
     }
 
-    /// The `Cookie` header of this hop (SPEC H8).
+    /// The `Cookie` header of this hop (SPEC H8). What the request has for itself
+    /// wins by name over what is kept, and that over a header (SPEC Q16).
     pub(super) fn header(&self, request: &Request) -> Option<HeaderValue> {
         let explicit = explicit(request);
         let stored = match self {
@@ -53,7 +54,11 @@ impl Cookies {
             Self::Jar(jar) => jar.cookies(&request.url),
             Self::Foreign(store) => store.cookies(&request.url),
         };
-        merge_cookies(explicit.as_ref(), stored.as_ref())
+        let merged = merge_cookies(explicit.as_ref(), stored.as_ref());
+        match &request.extra {
+            Some(extra) => merge_cookies(merged.as_ref(), extra.cookies.as_ref()),
+            None => merged,
+        }
     }
 
     /// SPEC D8: each hop's cookies are stored before the next is asked.

@@ -1,6 +1,10 @@
 //! What few requests have, in one place beside the others: most have none of
 //! it, and pay one word for that.
 
+use http::HeaderValue;
+
+use super::merge::merge_cookies;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     /// Q10: the body goes out in chunks, whatever is known of its length.
@@ -8,6 +12,8 @@ pub(crate) struct Extra {
     /// Q3: path and query as they are sent, where the URL spells them
     /// otherwise. Nothing but printable ASCII without `#`.
     pub(crate) target: Option<String>,
+    /// Q16: cookies of this request, in the form of the header.
+    pub(crate) cookies: Option<HeaderValue>,
     /// Q17: the name that is asked for in the TLS handshake and that the
     /// certificate has to be for, if it is not the URL's host.
     pub(crate) server_name: Option<Box<str>>,
@@ -27,6 +33,26 @@ impl Extra {
     /// D7: forgets what was meant for the origin that is left.
     pub(super) fn for_another_origin(&mut self) {
         self.server_name = None;
+        self.cookies = None;
+    }
+
+    /// Adds a cookie, in the place of one of that name. False: no header could
+    /// carry the pair so that its reader sees the very same bytes.
+    #[must_use]
+    pub(crate) fn add_cookie(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let is_plain = |part: &[u8]| {
+            let ends = [part.first(), part.last()];
+            !part.contains(&b';') && !ends.iter().any(|end| matches!(end, Some(b' ' | b'\t')))
+        };
+        if name.is_empty() || name.contains(&b'=') || !is_plain(name) || !is_plain(value) {
+            return false;
+        }
+        let Ok(mut pair) = HeaderValue::from_bytes(&[name, b"=", value].concat()) else {
+            return false;
+        };
+        pair.set_sensitive(true);
+        self.cookies = merge_cookies(self.cookies.as_ref(), Some(&pair));
+        true
     }
 }
 

@@ -20,6 +20,28 @@ impl RequestBuilder {
         self
     }
 
+    /// A cookie for this request alone (SPEC Q16). It goes before one of the same
+    /// name that the session keeps or that a `Cookie` header of the request has,
+    /// and is sent byte for byte. The same name again replaces it. It goes along
+    /// with redirects within the origin, and is dropped with the first to another.
+    ///
+    /// A name that is empty, and a `;`, a control character, surrounding white
+    /// space, or a `=` in the name are an error at the verb.
+    ///
+    /// ```
+    /// let session = miohttp::Session::new();
+    /// let request = session.get("http://example.com/").cookie("theme", "dark");
+    /// # drop(request);
+    /// ```
+    pub fn cookie(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        if !self.extra().add_cookie(name.as_ref(), value.as_ref()) {
+            let mistake =
+                Error::invalid_request("a cookie has a name or value that no header can carry");
+            return self.mistaken(mistake);
+        }
+        self
+    }
+
     /// Whether the body goes out in chunks although its length is known
     /// (SPEC Q10). Default false; a body of unknown length goes in chunks all
     /// the same.
