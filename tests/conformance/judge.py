@@ -8,12 +8,12 @@ import sys
 
 
 def named(readme, way):
-    """The cases the tables excuse, with their reasons: all ways, or this one."""
+    """The cases the table excuses: in all ways, and in this one alone."""
     cases = {}
     for line in open(readme, encoding='utf-8'):
         row = re.match(r'\| (\d+) \| (\w+) \| (.+) \|$', line)
         if row and row[2] in ('all', way):
-            cases[int(row[1])] = row[3]
+            cases[int(row[1])] = row[2]
     return cases
 
 
@@ -49,7 +49,8 @@ def main():
             why = verdict.get('why') or fails[:400]
             wrong.append(f'{number}: {result}, and not in README.md: {verdict["name"]}: {why}')
     print(f'{passed} of {counted} pass; apart (proxies, resolve): {apart}')
-    if counted - passed > 8:
+    here = sum(1 for of in excused.values() if of == way)
+    if counted - passed > 8 + here:
         wrong.append(f'{counted - passed} do not pass, more than the 8 allowed')
     for line in wrong:
         print('  ' + line)

@@ -1,13 +1,14 @@
 //! The job, done: one session, its requests in their order.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miohttp::{
-    Auth, Body, Connector, Cookie, CookieJar, HeaderName, HeaderValue, Method, RedirectPolicy,
-    RequestBuilder, Session, Url, Version,
+    Auth, BasicAuth, Body, Connector, Cookie, CookieJar, DigestAuth, HeaderName, HeaderValue,
+    Method, RedirectPolicy, RequestBuilder, Session, Url, Version,
 };
 use serde_json::{Value, json};
 
@@ -20,10 +21,11 @@ use crate::resolver::Names;
 pub fn run(job: &Job) -> Result<Value, Box<dyn Error>> {
     let jar = job.cookies.then(|| jar(job));
     let targets: Vec<Target> = job.requests.iter().map(|r| Target::new(job, r)).collect();
-    let session = session(&targets, jar.clone());
+    let session = session(job, &targets, jar.clone());
+    let mut wallet = Wallet::default();
     let mut results = Vec::new();
     for target in &targets {
-        results.push(match build(&session, job, target)?.send() {
+        results.push(match build(&session, job, target, &mut wallet)?.send() {
             Ok(response) => outcome::of_response(response),
             Err(error) => outcome::of_error(&error),
         });
@@ -72,11 +74,14 @@ impl<'a> Target<'a> {
     }
 }
 
-fn session(targets: &[Target<'_>], jar: Option<CookieJar>) -> Session {
+fn session(job: &Job, targets: &[Target<'_>], jar: Option<CookieJar>) -> Session {
     let overrides = targets.iter().flat_map(|target| &target.overrides);
     let names = Names(overrides.cloned().collect());
     let connector = Connector::builder().resolver(names).build();
-    let builder = Session::builder().connector(connector);
+    let mut builder = Session::builder().connector(connector);
+    if let Some(path) = &job.netrc {
+        builder = builder.netrc(to_text(path));
+    }
     match jar {
         Some(jar) => builder.cookie_jar(jar),
         None => builder.no_cookies(),
@@ -150,10 +155,12 @@ fn build(
     session: &Session,
     job: &Job,
     target: &Target<'_>,
+    wallet: &mut Wallet,
 ) -> Result<RequestBuilder, Box<dyn Error>> {
     let request = target.request;
     let method = Method::from_bytes(request.method.as_bytes())?;
-    let mut builder = session.request(method, target.url.as_str());
+    let (url, from_url) = userinfo(target);
+    let mut builder = session.request(method, url);
     builder = builder
         .redirects(redirects(request))
         .auto_decompress(request.decompress)
@@ -174,8 +181,8 @@ fn build(
     if request.chunked {
         builder = builder.header("transfer-encoding", "chunked");
     }
-    if let Some(credentials) = &request.auth {
-        builder = builder.auth(auth(credentials));
+    if let Some(credentials) = request.auth.as_ref().or(from_url.as_ref()) {
+        builder = builder.auth(wallet.auth(credentials));
     }
     if request.http_version.as_deref() == Some("1.0") {
         builder = builder.version(Version::HTTP_10);
@@ -190,6 +197,46 @@ fn redirects(request: &Request) -> RedirectPolicy {
     RedirectPolicy::Limit(u32::try_from(request.max_redirects).unwrap_or(u32::MAX))
 }
 
-fn auth(credentials: &Credentials) -> Auth {
-    Auth::basic(to_text(&credentials.user), to_text(&credentials.password))
+/// The URL without its userinfo, where that is for another scheme than Basic,
+/// which it means in miohttp.
+fn userinfo(target: &Target<'_>) -> (String, Option<Credentials>) {
+    let scheme = target.request.auth_type_for_url_userinfo.as_deref();
+    let url = target.url.clone();
+    let (Some(scheme), Ok(mut parsed)) = (scheme, Url::parse(&url)) else {
+        return (url, None);
+    };
+    let Some(basic) = BasicAuth::from_url(&parsed) else {
+        return (url, None);
+    };
+    if scheme == "basic" {
+        return (url, None);
+    }
+    // No host has neither, and then there was nothing to find above.
+    let _ = parsed.set_username("");
+    let _ = parsed.set_password(None);
+    let credentials = Credentials {
+        scheme: scheme.to_owned(),
+        user: basic.login().to_owned(),
+        password: basic.password().to_owned(),
+    };
+    (parsed.into(), Some(credentials))
+}
+
+/// Credentials of the job, each of them one value however often it is used:
+/// they remember what a server has asked for.
+#[derive(Default)]
+struct Wallet(HashMap<[String; 3], Auth>);
+
+impl Wallet {
+    fn auth(&mut self, credentials: &Credentials) -> Auth {
+        let (user, password) = (to_text(&credentials.user), to_text(&credentials.password));
+        let key = [&credentials.scheme, &user, &password].map(Clone::clone);
+        let make = || match credentials.scheme.as_str() {
+            // The recorded client sends the body once it knows how to sign it.
+            "digest" => DigestAuth::new(user, password).ask_first(true).into(),
+            "any" => Auth::any(user, password),
+            _ => Auth::basic(user, password),
+        };
+        self.0.entry(key).or_insert_with(make).clone()
+    }
 }
