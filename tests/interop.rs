@@ -1,5 +1,5 @@
-//! Against servers that others wrote: nginx and aiohttp, over plain TCP and
-//! TLS. The first half asks the library, the second compares what the example
+//! Against servers that others wrote: nginx, aiohttp and httpbin, over plain TCP
+//! and TLS. The first half asks the library, the second compares what the example
 //! `fetch` writes with what curl writes.
 //!
 //! A server that is not installed is skipped, and the test says so; see
@@ -11,6 +11,10 @@
     feature = "cookies"
 ))]
 
+#[path = "interop/bodies.rs"]
+mod bodies;
+#[path = "interop/httpbin.rs"]
+mod httpbin;
 mod support;
 
 use std::fs::{self, File};

@@ -7,13 +7,13 @@
 if [[ -x $venv/bin/python ]]; then python=$venv/bin/python; else python=python3; fi
 
 installed() {
-  "$python" -c 'import aiohttp' 2>/dev/null
+  "$python" -c 'import aiohttp, brotli, zstandard' 2>/dev/null
 }
 
 serve() {
   launch "$python" "$here/aiohttp_app.py" \
     --port "$port" --tls-port "$tls_port" \
-    --cert "$certs/leaf.pem" --key "$certs/leaf.key"
+    --cert "$certs/leaf.pem" --key "$certs/leaf.key" --www "$www"
 }
 
 main "$@"

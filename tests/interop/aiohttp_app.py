@@ -2,8 +2,10 @@
 
   /bytes/N         N bytes of the pattern line, with Content-Length
   /chunked?n=N     N bytes (default 65536) in chunks of 1000
-  /gzip /deflate   64 KiB, compressed whatever the client accepts
+  /gzip /deflate /br /zstd   64 KiB, compressed whatever the client accepts
   /echo            JSON: method, target, headers in order, length and text of the body
+  /form            JSON: the fields of a form, urlencoded or multipart, in order
+  /file            64 KiB from a file, with ranges
   /mirror          the request's body as it came, streamed back in chunks
   /redirect/N      N redirects, then /echo; ?status=307 chooses the status
   /slow?ms=M&n=N   a head at once, then N bytes (default 3), one each M milliseconds
@@ -18,9 +20,12 @@
 import argparse
 import asyncio
 import gzip
+import hashlib
 import ssl
 import zlib
 
+import brotli
+import zstandard
 from aiohttp import BasicAuth, web
 
 PATTERN = b"miohttp interop: the quick brown fox jumps over it\n"
@@ -70,6 +75,31 @@ async def echo(request):
             "text": body[:1000].decode("utf-8", "replace"),
         }
     )
+
+
+async def form(request):
+    fields = []
+    for name, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            content = value.file.read()
+            fields.append(
+                {
+                    "name": name,
+                    "filename": value.filename,
+                    "type": value.content_type,
+                    "length": len(content),
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                }
+            )
+        else:
+            if isinstance(value, (bytes, bytearray)):
+                value = bytes(value).decode("latin-1")
+            fields.append({"name": name, "value": value})
+    return web.json_response({"type": request.content_type, "fields": fields})
+
+
+async def file(request):
+    return web.FileResponse(request.app["www"] + "/64k")
 
 
 async def mirror(request):
@@ -136,13 +166,18 @@ async def tls(request):
     return web.Response(text="r" if connection.session_reused else ".")
 
 
-def application():
+def application(www):
     app = web.Application(client_max_size=1 << 30)
+    app["www"] = www
     app.router.add_get("/bytes/{n:[0-9]+}", send_bytes)
     app.router.add_get("/chunked", send_chunked)
     app.router.add_get("/gzip", compressed("gzip", gzip.compress))
     app.router.add_get("/deflate", compressed("deflate", zlib.compress))
+    app.router.add_get("/br", compressed("br", brotli.compress))
+    app.router.add_get("/zstd", compressed("zstd", zstandard.compress))
     app.router.add_route("*", "/echo", echo)
+    app.router.add_post("/form", form)
+    app.router.add_get("/file", file)
     app.router.add_route("*", "/mirror", mirror)
     app.router.add_route("*", "/redirect/{n:[0-9]+}", redirect)
     app.router.add_get("/slow", slow)
@@ -158,7 +193,7 @@ def application():
 async def serve(arguments):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(arguments.cert, arguments.key)
-    runner = web.AppRunner(application(), access_log=None)
+    runner = web.AppRunner(application(arguments.www), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", arguments.port).start()
     await web.TCPSite(
@@ -173,4 +208,5 @@ if __name__ == "__main__":
     parser.add_argument("--tls-port", type=int, required=True)
     parser.add_argument("--cert", required=True)
     parser.add_argument("--key", required=True)
+    parser.add_argument("--www", required=True)
     asyncio.run(serve(parser.parse_args()))

@@ -19,6 +19,8 @@ cache=${MIOHTTP_INTEROP_CACHE:-$HOME/.cache/miohttp-interop}
 certs=$cache/certs
 www=$cache/www
 venv=$cache/venv
+# Of its own, since it pins what others need newer.
+httpbin_venv=$cache/venv-httpbin
 
 # One line of it is repeated in the larger files, so that a reader can check
 # every byte by its position (tests/support/interop.rs knows the same line).
@@ -63,23 +65,27 @@ stop() {
   rm -rf -- "$1"
 }
 
-# Runs a program in the background, its output in DIR/log.
+# Runs a program in the background, its output in DIR/log. A server may be
+# several programs.
 launch() {
   "$@" >>"$dir/log" 2>&1 </dev/null &
-  echo $! >"$dir/pid"
+  echo $! >>"$dir/pid"
 }
 
 # Asks the server to end, and ends it after five seconds if it does not.
 end_server() {
-  local pid i
+  local pids pid i
   [[ -f $1/pid ]] || return 0
-  pid=$(<"$1/pid")
-  kill "$pid" 2>/dev/null || return 0
-  for ((i = 0; i < 50; i++)); do
-    alive "$pid" || return 0
-    sleep 0.1
+  mapfile -t pids <"$1/pid"
+  rm -f -- "$1/pid"
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do
+    for ((i = 0; i < 50; i++)); do
+      alive "$pid" || continue 2
+      sleep 0.1
+    done
+    kill -9 "$pid" 2>/dev/null || true
   done
-  kill -9 "$pid" 2>/dev/null || true
 }
 
 # A program that ended and that nobody has reaped yet is not alive.
@@ -88,12 +94,12 @@ alive() {
   state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) && [[ $state != Z ]]
 }
 
-# Waits up to ten seconds for the port to accept, or for the program to die.
+# Waits up to ten seconds for the port to accept, or for a program to die.
 answers() {
-  local i
+  local i pid
   for ((i = 0; i < 200; i++)); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return 0; fi
-    alive "$(<"$dir/pid")" || return 1
+    while read -r pid; do alive "$pid" || return 1; done <"$dir/pid"
     sleep 0.05
   done
   return 1

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what the interop tests start and is not here yet: nginx and openssl
-# from Debian (needs root), aiohttp from PyPI in a venv of its own.
+# from Debian (needs root), aiohttp and httpbin from PyPI, each in a venv of its
+# own.
 # Says what it could not do, and exits with 1 in that case.
 . "$(dirname "$0")/lib.sh"
 
@@ -32,20 +33,27 @@ if ((${#missing[@]})); then
   fi
 fi
 
-if [[ -x $venv/bin/python ]] && "$venv/bin/python" -c 'import aiohttp' 2>/dev/null; then
-  :
-else
+# python_env VENV MODULES PACKAGE...: makes it unless the modules are there.
+python_env() {
+  local into=$1 modules=$2
+  shift 2
+  if [[ -x $into/bin/python ]] && "$into/bin/python" -c "import $modules" 2>/dev/null; then
+    return 0
+  fi
   # A venv that was left half-made is made again.
-  rm -rf "$venv"
+  rm -rf "$into"
   mkdir -p "$cache"
-  if python3 -m venv "$venv" && "$venv/bin/pip" install -q --disable-pip-version-check aiohttp; then
-    echo "setup: installed aiohttp in $venv"
+  if python3 -m venv "$into" && "$into/bin/pip" install -q --disable-pip-version-check "$@"; then
+    echo "setup: installed $* in $into"
   else
-    rm -rf "$venv"
-    echo "setup: aiohttp could not be installed from PyPI"
+    rm -rf "$into"
+    echo "setup: could not be installed from PyPI: $*"
     failed=1
   fi
-fi
+}
+
+python_env "$venv" 'aiohttp, brotli, zstandard' aiohttp brotli zstandard
+python_env "$httpbin_venv" gunicorn httpbin gunicorn
 
 if command -v openssl >/dev/null && command -v python3 >/dev/null; then
   prepare

@@ -42,6 +42,11 @@ pub(crate) fn servers<T>(asked: [T; 2]) -> impl Iterator<Item = (Arc<Server>, T)
         .filter_map(|(name, asked)| Some((shared(name)?, asked)))
 }
 
+/// The server of this name alone, if it is installed.
+pub(crate) fn server(name: &'static str) -> Option<Arc<Server>> {
+    shared(name)
+}
+
 /// The one server of this name, for as long as some test uses it.
 fn shared(name: &'static str) -> Option<Arc<Server>> {
     static RUNNING: Mutex<Vec<(&str, Weak<Server>)>> = Mutex::new(Vec::new());
@@ -56,7 +61,7 @@ fn shared(name: &'static str) -> Option<Arc<Server>> {
     Some(server)
 }
 
-/// Starts `nginx` or `aiohttp`. `None` if it is not installed.
+/// Starts `nginx`, `aiohttp` or `httpbin`. `None` if it is not installed.
 pub(crate) fn start(name: &str) -> Option<Server> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
