@@ -85,6 +85,7 @@
 //! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | [`SessionBuilder::max_buffered`] |
 //! | a body, decoded, however it is read | none | [`SessionBuilder::max_body_size`] |
 //! | expansion of a compressed body | 1000 times, past the first MiB | [`SessionBuilder::max_decode_ratio`] |
+//! | a line that a [`BodyReader`] reads by itself | 1 MiB | [`BodyReader::max_line_length`] |
 //! | a response head | 128 fields of 8190 bytes | [`SessionBuilder::max_header_count`] |
 //!
 //! # Features

@@ -38,6 +38,7 @@ pub type JsonSerializer =
 /// | `tls` | the connector's |
 /// | `auto_decompress` | true |
 /// | `max_decode_ratio`, `max_buffered`, `max_body_size` | 1000, 256 MiB, none |
+/// | `charset_fallback` | UTF-8 |
 /// | `error_for_status` | false |
 /// | `retry_stale` | true |
 /// | `read_buffer` | 256 KiB |
