@@ -144,6 +144,7 @@ fn asked(ask: u8) -> Machine {
             max_field: 16,
             max_fields: 2,
             strict: false,
+            marks: false,
         },
     };
     let mut machine = Machine::new(limits);

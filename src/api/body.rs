@@ -1,6 +1,8 @@
 //! A response body on its way to the caller: taken from the pipe that the reactor
 //! fills, or this very thread, and inflated here.
 
+mod marks;
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +33,10 @@ pub(crate) struct Body {
     limits: ReadLimits,
     /// Decoded bytes that were handed out.
     given: u64,
+    /// Whether the end of a chunk is an empty piece, or nothing.
+    stops: bool,
+    /// That end was met.
+    at_mark: bool,
     about: Arc<About>,
     id: ExchangeId,
     /// The way to whoever brings the rest; none where nothing is to come.
@@ -97,6 +103,8 @@ impl Body {
             unread: None,
             limits,
             given: 0,
+            stops: false,
+            at_mark: false,
             about,
             id,
             connector,
@@ -115,6 +123,8 @@ impl Body {
             unread: None,
             limits: Reading::default().limits,
             given: 0,
+            stops: false,
+            at_mark: false,
             about,
             id: ExchangeId::next(),
             connector: None,
@@ -285,6 +295,9 @@ impl Body {
                     self.fail(error.clone());
                     return Poll::Ready(Err(error));
                 }
+                Poll::Ready(Ok(Some(data))) if data.is_empty() && self.stops_here() => {
+                    return Poll::Ready(Ok(Some(data)));
+                }
                 Poll::Ready(Ok(received)) => match (received, &mut self.decoding) {
                     (Some(data), None) if data.is_empty() => {}
                     (Some(data), None) => return Poll::Ready(Ok(Some(data))),
@@ -438,6 +451,10 @@ impl Body {
         }
         match item {
             Item::Data(data) => Poll::Ready(Ok(Some(data))),
+            Item::Mark => {
+                self.at_mark = true;
+                Poll::Ready(Ok(Some(Bytes::new())))
+            }
             Item::End(Ok(Ending { trailers, tally })) => {
                 self.trailers = trailers;
                 self.tally = Some(tally);

@@ -54,6 +54,14 @@ macro_rules! setters {
                 self
             }
 
+            /// Whether [`Response::read_chunk`](crate::Response::read_chunk) tells
+            /// where the chunks of a body end (SPEC R33). Default false; it costs
+            /// a little for each chunk.
+            pub fn chunk_marks(mut self, tell: bool) -> Self {
+                self.set().rare.chunk_marks = tell;
+                self
+            }
+
             /// Whether a body that lasts until the connection ends may end
             /// where TLS is cut off without `close_notify` (SPEC R41). Default
             /// false: anybody on the way can cut it there, so it is an error of

@@ -185,6 +185,7 @@ impl<S: Stream> Conn<S> {
             max_field: limits.max_field,
             max_fields: limits.max_fields,
             strict: limits.rare.as_ref().is_some_and(|rare| rare.strict_framing),
+            marks: limits.rare.as_ref().is_some_and(|rare| rare.chunk_marks),
         };
         self.machine
             .begin(head, head_limits, limits.read_until_eof, self.out.head());

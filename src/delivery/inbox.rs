@@ -7,9 +7,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Outlet, keep_alive};
 use crate::conn::Sink;
-use crate::handoff::pipe::{Budget, Credit, pipe};
+use crate::handoff::pipe::{Budget, Credit, MARK, pipe};
 use crate::head::{Fields, ResponseHead};
-use crate::job::{BodyEnd, ReplyBody};
+use crate::job::{BodyEnd, ReplyBody, Tally};
 use crate::proto::Event;
 
 /// Pieces below this are joined once there are several: an allocation and an
@@ -29,6 +29,8 @@ pub(crate) struct Inbox {
     /// Above this, reading waits until the head is handed out.
     high: usize,
     trailers: Fields,
+    /// Ends of chunks, if they are told: how many pieces come before each.
+    marks: Vec<usize>,
 }
 
 impl Inbox {
@@ -41,6 +43,7 @@ impl Inbox {
             held: 0,
             high,
             trailers: Fields::default(),
+            marks: Vec::new(),
         }
     }
 
@@ -58,7 +61,10 @@ impl Inbox {
     }
 
     /// A complete response; `None` without a head.
-    pub(crate) fn into_whole(mut self) -> Option<(ResponseHead, ReplyBody)> {
+    pub(crate) fn into_whole(mut self, tally: Tally) -> Option<(ResponseHead, ReplyBody)> {
+        if !self.marks.is_empty() {
+            return self.into_marked(tally);
+        }
         self.close_tail();
         let body = match self.early.is_empty() {
             true => self.first,
@@ -74,6 +80,17 @@ impl Inbox {
         Some((self.head?, ReplyBody::Whole(body, self.trailers)))
     }
 
+    /// One whose chunks are to be told apart goes through a pipe.
+    fn into_marked(self, tally: Tally) -> Option<(ResponseHead, ReplyBody)> {
+        let budget = Budget {
+            low: self.high,
+            high: self.high,
+        };
+        let (head, body, outlet) = self.into_stream(budget)?;
+        outlet.finish(tally);
+        Some((head, body))
+    }
+
     /// A response whose body goes on.
     pub(crate) fn into_stream(
         mut self,
@@ -83,8 +100,12 @@ impl Inbox {
         let head = self.head?;
         let (mut writer, reader) = pipe::<BodyEnd>(budget);
         let mut has_room = true;
-        for piece in [self.first].into_iter().chain(self.early) {
+        let mut marks = self.marks.into_iter().peekable();
+        for (before, piece) in [self.first].into_iter().chain(self.early).enumerate() {
             has_room = writer.push(piece) != Credit::Full;
+            if marks.next_if_eq(&(before + 1)).is_some() {
+                has_room = writer.mark() != Credit::Full;
+            }
         }
         let outlet = Outlet::new(writer, has_room, self.trailers, keep_alive(&head));
         Some((head, ReplyBody::Stream(reader), outlet))
@@ -97,12 +118,18 @@ impl Inbox {
         self.held += data.len();
         if is_first {
             self.first = data;
-        } else if data.len() < SMALL && self.early.len() >= SEVERAL {
+        } else if data.len() < SMALL && self.early.len() >= SEVERAL && self.marks.is_empty() {
             self.tail.extend_from_slice(&data);
         } else {
             self.close_tail();
             self.early.push(data);
         }
+    }
+
+    fn mark(&mut self) {
+        self.close_tail();
+        self.held += MARK;
+        self.marks.push(1 + self.early.len());
     }
 
     fn close_tail(&mut self) {
@@ -117,6 +144,7 @@ impl Sink for Inbox {
         match event {
             Event::Head(head) => self.head = Some(head),
             Event::Data(data) => self.push(data),
+            Event::ChunkEnd => self.mark(),
             Event::Trailers(trailers) => self.trailers = trailers,
             Event::Informational(_) | Event::End | Event::Upgrade => {}
         }
@@ -166,7 +194,7 @@ mod tests {
             (0, 0),
             Box::new([]),
         ));
-        match inbox.into_whole() {
+        match inbox.into_whole(Tally::default()) {
             Some((_, ReplyBody::Whole(body, _))) => assert_eq!(body, want),
             other => panic!("{other:?}"),
         }

@@ -71,6 +71,10 @@ impl Sink for Outlet {
                 let credit = self.writer.push(data);
                 self.note(credit);
             }
+            Event::ChunkEnd => {
+                let credit = self.writer.mark();
+                self.note(credit);
+            }
             Event::Trailers(trailers) => self.trailers = trailers,
             Event::Head(_) | Event::Informational(_) | Event::End | Event::Upgrade => {}
         }
@@ -103,7 +107,7 @@ impl<'a> Sip<'a> {
 
 impl Sink for Sip<'_> {
     fn event(&mut self, event: Event) {
-        self.given |= matches!(event, Event::Data(_));
+        self.given |= matches!(event, Event::Data(_) | Event::ChunkEnd);
         self.outlet.event(event);
     }
 

@@ -32,6 +32,9 @@ use crate::sync::{Arc, Mutex, lock};
 const SMALL: usize = 512;
 /// How long a piece copied together may grow.
 const JOINED: usize = 4096;
+/// What a mark counts for in the budget: about what it costs, with the piece
+/// before it that it keeps from being joined.
+pub(crate) const MARK: usize = 128;
 
 /// How many bytes may wait in a pipe (SPEC S20).
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,8 @@ pub(crate) enum Credit {
 pub(crate) enum Item<E> {
     /// Never empty.
     Data(Bytes),
+    /// A place between data that the writer has marked.
+    Mark,
     /// The end, said by the writer; everything before it has been taken.
     End(E),
     /// The writer went away without an end, or the end was taken already.
@@ -127,6 +132,7 @@ enum Piece {
     Whole(Bytes),
     /// Several small ones, still growing.
     Joined(BytesMut),
+    Mark,
 }
 
 impl<E> PipeWriter<E> {
@@ -139,6 +145,22 @@ impl<E> PipeWriter<E> {
             return state.credit();
         }
         state.append(data);
+        state.stalled |= state.queued > state.budget.high;
+        let credit = state.credit();
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
+        credit
+    }
+
+    /// Marks the place behind all that was pushed. Data is not joined across it.
+    pub(crate) fn mark(&mut self) -> Credit {
+        let mut state = lock(&self.state);
+        if matches!(state.tail, Tail::Abandoned) {
+            return state.credit();
+        }
+        state.queued += MARK;
+        state.queue.push_back(Piece::Mark);
         state.stalled |= state.queued > state.budget.high;
         let credit = state.credit();
         let waker = state.waker.take();
@@ -184,6 +206,16 @@ impl<E> PipeReader<E> {
         drop(state);
         drop(replaced);
         Poll::Pending
+    }
+
+    /// Takes a mark if that is what comes next, and says whether there is room
+    /// again.
+    pub(crate) fn next_mark(&mut self) -> Option<bool> {
+        let mut state = lock(&self.state);
+        match state.queue.front() {
+            Some(Piece::Mark) => state.take().map(|(_, refill)| refill),
+            _ => None,
+        }
     }
 
     /// The end, as far as it has been said: it may still lie behind data.
@@ -256,11 +288,14 @@ impl<E> State<E> {
 
     fn take(&mut self) -> Option<(Item<E>, bool)> {
         if let Some(piece) = self.queue.pop_front() {
-            let data = piece.into_bytes();
-            self.queued -= data.len();
+            let item = piece.into_item();
+            self.queued -= match &item {
+                Item::Data(data) => data.len(),
+                _ => MARK,
+            };
             let refill = self.stalled && self.queued <= self.budget.low;
             self.stalled &= !refill;
-            return Some((Item::Data(data), refill));
+            return Some((item, refill));
         }
         match self.tail {
             Tail::Open => None,
@@ -287,14 +322,15 @@ impl Piece {
                 *self = Self::Joined(joined);
                 true
             }
-            Self::Joined(_) | Self::Whole(_) => false,
+            Self::Joined(_) | Self::Whole(_) | Self::Mark => false,
         }
     }
 
-    fn into_bytes(self) -> Bytes {
+    fn into_item<E>(self) -> Item<E> {
         match self {
-            Self::Whole(data) => data,
-            Self::Joined(data) => data.freeze(),
+            Self::Whole(data) => Item::Data(data),
+            Self::Joined(data) => Item::Data(data.freeze()),
+            Self::Mark => Item::Mark,
         }
     }
 }
@@ -305,6 +341,39 @@ mod tests {
     use super::*;
 
     const BUDGET: Budget = Budget { low: 10, high: 20 };
+
+    #[test]
+    fn marks_stay_where_they_were_made() {
+        // SPEC R33
+        let (mut writer, mut reader) = pipe::<()>(Budget {
+            low: MARK,
+            high: 3 * MARK,
+        });
+        writer.push(Bytes::from_static(b"ab"));
+        writer.push(Bytes::from_static(b"c"));
+        assert_eq!(writer.mark(), Credit::Open);
+        writer.push(Bytes::from_static(b"d"));
+        assert_eq!(writer.mark(), Credit::Open);
+        // They count, or a peer could send them without end.
+        assert_eq!(writer.mark(), Credit::Full);
+        assert_eq!(reader.next_mark(), None);
+        let next = |reader: &mut PipeReader<()>| reader.try_next().map(|(item, _)| item);
+        assert_eq!(
+            next(&mut reader),
+            Some(Item::Data(Bytes::from_static(b"abc")))
+        );
+        assert_eq!(reader.next_mark(), Some(false));
+        assert_eq!(
+            next(&mut reader),
+            Some(Item::Data(Bytes::from_static(b"d")))
+        );
+        assert_eq!(reader.next_mark(), Some(true), "room again");
+        assert_eq!(writer.credit(), Credit::Open);
+        assert_eq!(next(&mut reader), Some(Item::Mark));
+        assert_eq!((reader.next_mark(), reader.queued()), (None, 0));
+        writer.finish(());
+        assert_eq!(next(&mut reader), Some(Item::End(())));
+    }
 
     fn bytes(len: usize) -> Bytes {
         Bytes::from(vec![b'x'; len])

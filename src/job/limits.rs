@@ -19,6 +19,8 @@ pub(crate) struct RareLimits {
     pub(crate) upload_rate: Option<NonZeroU64>,
     /// R38.
     pub(crate) strict_framing: bool,
+    /// R33.
+    pub(crate) chunk_marks: bool,
     /// R41.
     pub(crate) allow_truncated_tls: bool,
 }

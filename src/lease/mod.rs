@@ -174,7 +174,7 @@ impl Lessee {
         match ended {
             Ended::Complete if lease.is_upgraded() => {
                 let tunnel = Box::new(Held::new(lease));
-                match inbox.into_whole() {
+                match inbox.into_whole(facts.tally) {
                     Some((head, _)) => {
                         let body = ReplyBody::Upgraded(tunnel);
                         advance(exchange, Ok(Reply { head, body, facts }), *now)
@@ -189,7 +189,7 @@ impl Lessee {
                     let progress = Progress::Begun;
                     return advance(exchange, Err(Failure { error, progress }), *now);
                 }
-                let outcome = match inbox.into_whole() {
+                let outcome = match inbox.into_whole(facts.tally) {
                     Some((head, body)) => Ok(Reply { head, body, facts }),
                     None => {
                         // No machine completes a response without a head.

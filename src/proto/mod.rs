@@ -28,6 +28,8 @@ pub(crate) enum Event {
     Head(ResponseHead),
     /// A piece of the body, free of transfer coding.
     Data(Bytes),
+    /// A chunk has ended; only where that is asked for.
+    ChunkEnd,
     /// Fields behind a chunked body; comes at most once, before [`Self::End`].
     Trailers(Fields),
     /// The message is complete.
@@ -45,6 +47,7 @@ impl fmt::Debug for Event {
             Self::Head(head) => f.debug_tuple("Head").field(head).finish(),
             Self::Data(data) => f.debug_tuple("Data").field(&data.len()).finish(),
             Self::Trailers(fields) => f.debug_tuple("Trailers").field(&fields.len()).finish(),
+            Self::ChunkEnd => f.write_str("ChunkEnd"),
             Self::End => f.write_str("End"),
             Self::Upgrade => f.write_str("Upgrade"),
         }

@@ -269,7 +269,7 @@ impl<N: Net> Engine<N> {
                 if tunnel.is_none() {
                     self.retire(token, inbox.keep_alive());
                 }
-                let Some((head, body)) = inbox.into_whole() else {
+                let Some((head, body)) = inbox.into_whole(facts.tally) else {
                     // No machine completes a response without a head.
                     let error = Error::internal("a response ended before it began");
                     return self.fail(id, exchange, error, Progress::Begun);

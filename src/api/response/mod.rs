@@ -2,6 +2,7 @@
 
 mod attributes;
 mod info;
+mod marks;
 mod read;
 pub(in crate::api) mod text;
 

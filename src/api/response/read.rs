@@ -72,6 +72,11 @@ impl Response {
 
     /// As [`chunk`](Response::chunk), without blocking. One at a time.
     pub fn start_chunk(&mut self) -> Pending<Option<Bytes>> {
+        self.lend(Body::poll_chunk)
+    }
+
+    /// Lends the body to a started operation on it.
+    pub(super) fn lend<T: Send + 'static>(&mut self, poll: PollBody<T>) -> Pending<T> {
         match self.body() {
             Ok(body) => body.driven_by(Driver::Reactor),
             Err(error) => return Pending::failed(error),
@@ -81,6 +86,7 @@ impl Response {
             BodyPlace::Here(body) => Pending::new(LentChunk {
                 body: Some(body),
                 home,
+                poll,
             }),
             // `body()` has just seen to it that it is here.
             BodyPlace::Lent(_) => Pending::failed(lent()),
@@ -278,17 +284,21 @@ pub(super) fn pending<T: 'static>(collect: Result<Collect<T>, Error>) -> Pending
 }
 
 /// A chunk being waited for; the body goes home when it ends or is dropped.
-struct LentChunk {
+struct LentChunk<T> {
     body: Option<Body>,
     home: Arc<Mutex<Option<Body>>>,
+    poll: PollBody<T>,
 }
 
-impl Operation<Option<Bytes>> for LentChunk {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+/// What is asked of a body that is lent.
+pub(super) type PollBody<T> = fn(&mut Body, &mut Context<'_>) -> Poll<Result<T, Error>>;
+
+impl<T> Operation<T> for LentChunk<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(Err(Error::internal("the chunk was taken already")));
         };
-        let polled = body.poll_chunk(cx);
+        let polled = (self.poll)(body, cx);
         if polled.is_ready() {
             *lock(&self.home) = self.body.take();
         }
@@ -303,7 +313,7 @@ impl Operation<Option<Bytes>> for LentChunk {
     }
 }
 
-impl Drop for LentChunk {
+impl<T> Drop for LentChunk<T> {
     fn drop(&mut self) {
         if let Some(body) = self.body.take() {
             *lock(&self.home) = Some(body);

@@ -108,6 +108,15 @@ pub(super) struct Chunked {
     extensions: u64,
 }
 
+/// How far framing bytes were read.
+enum Framing {
+    /// There are no more of them.
+    Partial,
+    ChunkEnd,
+    /// Data or trailers follow.
+    Done,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum ChunkState {
     Size {
@@ -167,33 +176,38 @@ impl Chunked {
                     }
                 }
                 ChunkState::End => return Ok(Some(Event::End)),
-                _ => {
-                    if !self.framing(input)? {
-                        return Ok(None);
-                    }
-                }
+                _ => match self.framing(input, limits.marks)? {
+                    Framing::Done => {}
+                    Framing::ChunkEnd => return Ok(Some(Event::ChunkEnd)),
+                    Framing::Partial => return Ok(None),
+                },
             }
         }
     }
 
-    /// Reads framing bytes up to the next data or the trailers; false when the
-    /// input ran out before.
-    fn framing(&mut self, input: &mut BytesMut) -> Result<bool, Fault> {
+    /// Reads framing bytes up to the next data or the trailers, or to the end of
+    /// a chunk, if those are marked.
+    fn framing(&mut self, input: &mut BytesMut, marks: bool) -> Result<Framing, Fault> {
         let mut used = 0;
-        let mut arrived = false;
+        let mut reached = Framing::Partial;
         for byte in input.iter() {
             used += 1;
+            let ends = marks && matches!(self.state, ChunkState::DataLf);
             self.state = self.step(*byte).map_err(Fault::BadChunk)?;
+            if ends {
+                reached = Framing::ChunkEnd;
+                break;
+            }
             if matches!(
                 self.state,
                 ChunkState::Data { .. } | ChunkState::Trailers(_)
             ) {
-                arrived = true;
+                reached = Framing::Done;
                 break;
             }
         }
         input.advance(used);
-        Ok(arrived)
+        Ok(reached)
     }
 
     fn step(&mut self, byte: u8) -> Result<ChunkState, ChunkFault> {

@@ -55,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) max_fields: usize,
     /// What is doubtful is refused instead of read the safe way (SPEC R38).
     pub(crate) strict: bool,
+    /// Ends of chunks are told (SPEC R33).
+    pub(crate) marks: bool,
 }
 
 impl Default for Limits {
@@ -64,6 +66,7 @@ impl Default for Limits {
             max_field: 8190,
             max_fields: 128,
             strict: false,
+            marks: false,
         }
     }
 }

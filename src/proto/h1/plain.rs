@@ -164,6 +164,7 @@ mod tests {
         max_field: 40,
         max_fields: 4,
         strict: false,
+        marks: false,
     };
 
     /// Reads it both ways; whether it was plain.

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Version};
 
-use self::corpus::Ask::{self, Connect, Get, Head, NoEof, Post, Strict, Tight, WebSocket};
+use self::corpus::Ask::{self, Connect, Get, Head, Marked, NoEof, Post, Strict, Tight, WebSocket};
 use self::corpus::{CASES, Case};
 use super::{Limits, Machine};
 use crate::head::{BodyLength, Fields, RequestHead};
@@ -21,6 +21,7 @@ const TIGHT: Limits = Limits {
     max_field: 16,
     max_fields: 2,
     strict: false,
+    marks: false,
 };
 
 #[test]
@@ -123,6 +124,7 @@ fn tell(event: &Event) -> String {
             told
         }
         Event::Data(data) => format!("data {}", data.escape_ascii()),
+        Event::ChunkEnd => "mark".to_owned(),
         Event::Trailers(fields) => fields.iter().fold("trailers".to_owned(), |told, (n, v)| {
             format!("{told} {}={}", n.escape_ascii(), v.escape_ascii())
         }),
@@ -154,7 +156,7 @@ fn begun(head: &RequestHead) -> Machine {
 
 fn asked(ask: Ask) -> Machine {
     let head = match ask {
-        Get | NoEof | Tight | Strict => request(Method::GET, &[], BodyLength::Empty),
+        Get | NoEof | Tight | Strict | Marked => request(Method::GET, &[], BodyLength::Empty),
         Head => request(Method::HEAD, &[], BodyLength::Empty),
         Connect => request(Method::CONNECT, &[], BodyLength::Empty),
         WebSocket => request(Method::GET, &[(UPGRADE, "websocket")], BodyLength::Empty),
@@ -164,6 +166,7 @@ fn asked(ask: Ask) -> Machine {
         Tight => TIGHT,
         _ => Limits {
             strict: ask == Strict,
+            marks: ask == Marked,
             ..Limits::default()
         },
     };

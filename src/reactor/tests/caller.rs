@@ -233,7 +233,7 @@ impl Caller {
                 delivery::advance(exchange, Err(Failure { error, progress }), self.now);
             }
             (Part::Asked(exchange, inbox), None) => {
-                let (head, body) = inbox.into_whole().expect("a head");
+                let (head, body) = inbox.into_whole(facts.tally).expect("a head");
                 let reply = Reply { head, body, facts };
                 delivery::advance(exchange, Ok(reply), self.now);
             }

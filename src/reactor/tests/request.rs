@@ -309,6 +309,7 @@ impl Probe {
                 record.end = Some(end);
                 record.reader = None;
             }
+            Item::Mark => {}
             Item::Broken => panic!("a body ended without a word"),
         }
         true

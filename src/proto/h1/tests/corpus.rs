@@ -15,8 +15,10 @@ pub(super) enum Ask {
     Tight,
     /// SPEC R38: strict mode.
     Strict,
+    /// SPEC R33: the ends of chunks are told.
+    Marked,
 }
-use Ask::{Connect, Get, Head, NoEof, Post, Strict, Tight, WebSocket};
+use Ask::{Connect, Get, Head, Marked, NoEof, Post, Strict, Tight, WebSocket};
 
 pub(super) struct Case {
     pub(super) name: &'static str,
@@ -46,6 +48,10 @@ const fn case(
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
+    // Ends of chunks (SPEC R33).
+    case("marked, chunks", Marked, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3;x=y\r\nyou\r\n0\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; data hi; mark; data you; mark; end"),
+    case("marked, cut short", Marked, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3\r\nyo", true, "head 200 [OK] transfer-encoding=chunked; data hi; mark; data yo; ShortBody { expected: None, got: 4 }; close Failed"),
+    case("marked, length", Marked, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, "head 200 [OK] content-length=2; data hi; end"),
     // Strict mode (SPEC R38).
     case("strict, sound", Strict, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, "head 200 [OK] content-length=2; data hi; end"),
     case("strict, chunks", Strict, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false, "head 200 [OK] transfer-encoding=chunked; data hi; end"),
