@@ -9,6 +9,7 @@ use loom::future::block_on;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use super::feed::{Fed, FeedReader, FeedWriter, Gone, feed};
 use super::mailbox::{Alarm, Mailbox};
 use super::pipe::{Budget, Credit, Item, PipeReader, pipe};
 use super::slot::slot;
@@ -225,5 +226,69 @@ fn steps_cancel_against_the_next() {
         // The first is over by itself where the second was started.
         let second = heard.contains(&Word::Start(2));
         assert!(ended(2) && (second || ended(1)));
+    });
+}
+
+async fn room(writer: &mut FeedWriter<()>) -> Result<(), Gone> {
+    poll_fn(|cx| writer.poll_room(cx)).await
+}
+
+async fn taken(reader: &mut FeedReader<()>) -> Fed<()> {
+    poll_fn(|cx| reader.poll_take(1, cx)).await
+}
+
+/// The writer waits for room, the driver for data: nobody is forgotten.
+#[test]
+fn feed_no_lost_wake_up_on_either_side() {
+    loom::model(|| {
+        let (mut writer, mut reader) = feed(1);
+        let producer = thread::spawn(move || {
+            for _ in 0..2 {
+                assert_eq!(block_on(room(&mut writer)), Ok(()));
+                writer.push(Bytes::from_static(b"x")).unwrap();
+            }
+            writer.finish(Ok(())).unwrap();
+        });
+        let mut got = 0;
+        block_on(async {
+            loop {
+                match taken(&mut reader).await {
+                    Fed::Data(data) => got += data.len(),
+                    Fed::End(end) => return assert_eq!(end, Ok(())),
+                    Fed::Broken => panic!("the end was lost"),
+                }
+            }
+        });
+        assert_eq!(got, 2);
+        producer.join().unwrap();
+    });
+}
+
+/// A driver that goes away ends the wait of a writer that found no room.
+#[test]
+fn feed_lost_driver_against_waiting_writer() {
+    loom::model(|| {
+        let (mut writer, reader) = feed(1);
+        writer.push(Bytes::from_static(b"x")).unwrap();
+        let dropper = thread::spawn(move || drop(reader));
+        assert_eq!(block_on(room(&mut writer)), Err(Gone));
+        assert_eq!(writer.finish(Ok(())), Err(Gone));
+        dropper.join().unwrap();
+    });
+}
+
+/// A writer that goes away breaks the body, behind what it had pushed.
+#[test]
+fn feed_lost_writer_against_waiting_driver() {
+    loom::model(|| {
+        let (mut writer, mut reader) = feed(1);
+        let producer = thread::spawn(move || {
+            writer.push(Bytes::from_static(b"x")).unwrap();
+        });
+        block_on(async {
+            assert!(matches!(taken(&mut reader).await, Fed::Data(_)));
+            assert_eq!(taken(&mut reader).await, Fed::Broken);
+        });
+        producer.join().unwrap();
     });
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`slot`] | one value, once | filled, or the sender is gone |
 //! | [`pipe`] | body data under a byte budget | an end value, or broken |
+//! | [`feed`] | a request body, to its driver | an end, an error, or broken |
 //! | [`mailbox`] | commands of many producers to one consumer | closed |
 //! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
@@ -18,6 +19,7 @@
 //!
 //! `loom.rs` model-checks the wake-ups.
 
+pub(crate) mod feed;
 #[cfg(all(test, loom))]
 mod loom;
 pub(crate) mod mailbox;
