@@ -8,20 +8,21 @@
 mod facts;
 mod limits;
 mod tunnel;
+mod upload;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub(crate) use self::facts::{Facts, LinkFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
 pub(crate) use self::tunnel::Tunnel;
+pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
 use crate::head::{Fields, RequestHead, ResponseHead};
@@ -109,90 +110,6 @@ impl fmt::Debug for Exchange {
             .field("key", &self.key)
             .field("method", &self.head.method)
             .finish_non_exhaustive()
-    }
-}
-
-/// A request body in memory: one piece, or several that were never joined.
-/// Cloning shares them.
-#[derive(Clone, Default)]
-pub(crate) struct Upload {
-    current: Bytes,
-    rest: Option<Arc<[Bytes]>>,
-    /// Of `rest`, how many are used up.
-    used: usize,
-}
-
-impl Upload {
-    /// Pieces too small to be worth a place of their own are joined.
-    pub(crate) fn of_pieces(pieces: impl Iterator<Item = Bytes>) -> Self {
-        const SMALL: usize = 4 * 1024;
-        const JOINED: usize = 64 * 1024;
-        let mut all = VecDeque::new();
-        let mut joined = BytesMut::new();
-        for piece in pieces {
-            let is_small = piece.len() < SMALL;
-            if !joined.is_empty() && (!is_small || joined.len() > JOINED) {
-                all.push_back(joined.split().freeze());
-            }
-            if is_small {
-                joined.extend_from_slice(&piece);
-            } else {
-                all.push_back(piece);
-            }
-        }
-        if !joined.is_empty() {
-            all.push_back(joined.freeze());
-        }
-        let current = all.pop_front().unwrap_or_default();
-        let rest = (!all.is_empty()).then(|| Vec::from(all).into());
-        Self {
-            current,
-            rest,
-            used: 0,
-        }
-    }
-
-    /// Bytes left.
-    pub(crate) fn len(&self) -> u64 {
-        let rest: u64 = self.rest().iter().map(|piece| piece.len() as u64).sum();
-        self.current.len() as u64 + rest
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.current.is_empty()
-    }
-
-    /// The next piece, at most so long; empty at the end.
-    pub(crate) fn take(&mut self, most: usize) -> Bytes {
-        let piece = self.current.split_to(self.current.len().min(most));
-        if self.current.is_empty()
-            && let Some(next) = self.rest().first().cloned()
-        {
-            self.current = next;
-            self.used += 1;
-        }
-        piece
-    }
-
-    fn rest(&self) -> &[Bytes] {
-        let rest = self.rest.as_deref().unwrap_or_default();
-        rest.get(self.used..).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Upload {
-    // A body is the caller's own business, and may be long.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Upload({} bytes)", self.len())
-    }
-}
-
-impl From<Bytes> for Upload {
-    fn from(bytes: Bytes) -> Self {
-        Self {
-            current: bytes,
-            ..Self::default()
-        }
     }
 }
 
@@ -450,6 +367,3 @@ impl pool::Key for PoolKey {
         &self.0.endpoint
     }
 }
-
-#[cfg(all(test, not(loom)))]
-mod tests;

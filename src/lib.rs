@@ -189,7 +189,7 @@ mod exports {
     pub use crate::api::pending::Pending;
     pub use crate::api::progress::Progress;
     pub use crate::api::reader::{BodyReader, Chunks, IncompleteRead, Lines};
-    pub use crate::api::request::{Body, RequestBuilder};
+    pub use crate::api::request::RequestBuilder;
     pub use crate::api::response::Response;
     #[cfg(feature = "json")]
     pub use crate::api::session::JsonSerializer;
@@ -197,6 +197,7 @@ mod exports {
     #[cfg(feature = "tls")]
     pub use crate::api::tls::TlsConfig;
     pub use crate::api::upgraded::Upgraded;
+    pub use crate::api::upload::{Body, BodySender};
     pub use crate::api::url::IntoUrl;
     #[cfg(feature = "digest")]
     pub use crate::auth::DigestAuth;

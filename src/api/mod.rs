@@ -23,4 +23,5 @@ mod settings;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod upgraded;
+pub(crate) mod upload;
 pub(crate) mod url;

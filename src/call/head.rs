@@ -9,8 +9,8 @@ use http::header::{
 use http::{Method, Version};
 use url::{Position, Url};
 
-use super::Request;
 use super::settings::Settings;
+use super::{Request, RequestBody};
 use crate::coding::Decoder;
 use crate::error::Error;
 use crate::head::{BodyLength, Fields, RequestHead};
@@ -59,11 +59,11 @@ pub(super) fn build(
     } else {
         automatic(own, settings, &mut fields);
     }
-    if let Some(content_type) = request.body.as_ref().and_then(|body| body.content_type)
+    if let Some(content_type) = request.body.as_ref().and_then(|body| body.content_type())
         && !own.contains("content-type")
         && !settings.skips(&CONTENT_TYPE)
     {
-        fields.append_static("content-type", content_type);
+        fields.append(CONTENT_TYPE, content_type.clone());
     }
     if let Some(cookie) = cookie {
         fields.append(COOKIE, cookie);
@@ -157,7 +157,8 @@ fn framing(
     settings: &Settings,
     fields: &mut Fields,
 ) -> Result<BodyLength, Error> {
-    let length = request.body.as_ref().map(|body| body.upload.len());
+    // Of a body that is there the length may not be known.
+    let length = request.body.as_ref().map(RequestBody::length);
     // Which of two values counts is read differently by different servers
     // (RFC 9112 §11.2), so a second one is never sent, the same or not.
     for framing in ["transfer-encoding", "content-length"] {
@@ -198,19 +199,30 @@ fn framing(
         let Some(value) = value.filter(|_| explicit.iter().all(u8::is_ascii_digit)) else {
             return Err(Error::invalid_request("Content-Length is not a number"));
         };
-        if value != length.unwrap_or(0) {
+        // What is of unknown length is held to this while it is sent.
+        if length
+            .unwrap_or(Some(0))
+            .is_some_and(|length| length != value)
+        {
             return Err(Error::invalid_request(
                 "Content-Length does not fit the body",
             ));
         }
         return Ok(match length {
-            Some(length) => BodyLength::Known(length),
+            Some(_) => BodyLength::Known(value),
             None => BodyLength::Empty,
         });
     }
     let announces = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     match length {
-        Some(length) if length > 0 || announces => {
+        Some(None) if settings.version == Version::HTTP_10 => Err(Error::invalid_request(
+            "HTTP/1.0 cannot send a body of unknown length",
+        )),
+        Some(None) => {
+            fields.append_static("transfer-encoding", "chunked");
+            Ok(BodyLength::Chunked)
+        }
+        Some(Some(length)) if length > 0 || announces => {
             fields.append(CONTENT_LENGTH, HeaderValue::from(length));
             Ok(BodyLength::Known(length))
         }

@@ -7,6 +7,7 @@
 //! waits. Where the caller's own code has a part in the decision, the outcome goes
 //! to the thread that waits instead ([`Undecided`]).
 
+mod body;
 mod charset;
 mod context;
 mod cookie_store;
@@ -24,7 +25,6 @@ mod tls;
 mod unauthorized;
 mod waited;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ use bytes::Bytes;
 use http::Method;
 use url::{Host, Position, Url};
 
+pub(crate) use self::body::{Content, InMemory, Opening, Pull, RequestBody, Source, Spent};
 pub(crate) use self::charset::CharsetFallback;
 pub(crate) use self::context::Context;
 pub use self::cookie_store::CookieStore;
@@ -72,19 +73,6 @@ pub(crate) struct Request {
     pub(crate) body: Option<RequestBody>,
     pub(crate) auth: Option<Auth>,
     pub(crate) extra: Option<Box<Extra>>,
-}
-
-#[derive(Clone)]
-pub(crate) struct RequestBody {
-    pub(crate) upload: Upload,
-    pub(crate) content_type: Option<&'static str>,
-}
-
-impl fmt::Debug for RequestBody {
-    // A body is the caller's own business, and may be long.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestBody({} bytes)", self.upload.len())
-    }
 }
 
 /// How long a body that is announced by a header of the caller's is held back
@@ -281,9 +269,12 @@ impl Call {
     fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Upload), Error> {
         let key = self.pool_key()?;
         let cookie = self.context.cookies().header(&self.request);
+        if self.is_spent() {
+            return Err(Spent.into());
+        }
         let held = self.hold_body();
         let head = head::build(&self.request, &self.settings, cookie);
-        let upload = self.request.body.as_ref().map(|body| body.upload.clone());
+        let upload = self.request.body.as_ref().map(RequestBody::upload);
         if held.is_some() {
             self.request.body = held;
         }
@@ -416,6 +407,12 @@ impl Call {
         self.fail_asked(failure.error, asked)
     }
 
+    /// Whether the request has a body that cannot be sent any more.
+    fn is_spent(&self) -> bool {
+        let body = self.request.body.as_ref();
+        body.is_some_and(RequestBody::is_spent)
+    }
+
     /// SPEC Y1: what a reused connection swallowed may be sent again where no
     /// byte of it went out, or where doing it twice is the same as once.
     fn may_send_again(&mut self, progress: Progress) -> bool {
@@ -428,7 +425,7 @@ impl Call {
             Progress::Unconnected | Progress::Begun => false,
         };
         // Once, and so not on another connection that may be as stale.
-        let again = safe && !self.retried;
+        let again = safe && !self.retried && !self.is_spent();
         self.retried |= again;
         self.fresh |= again;
         again

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use super::requote;
-use super::{Action, Attempt, Auth, RedirectPolicy, Request, Settings};
+use super::{Action, Attempt, Auth, RedirectPolicy, Request, RequestBody, Settings, Spent};
 use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::{Hop, ResponseHead};
 
@@ -67,16 +67,24 @@ pub(super) fn decide(
         next.extra.get_or_insert_default().target = Some(written);
     }
     let Some(rule) = rule else {
-        return Decision::Follow(next);
+        return follow(next);
     };
     match rule(&Attempt::new(request, &next, head, history)) {
-        Action::Follow => Decision::Follow(next),
+        Action::Follow => follow(next),
         Action::Stop => Decision::Deliver,
         Action::Fail(source) => {
             let error = Error::new(Kind::BadRedirect, "the redirect policy refuses it");
             let error = error.with_phase(Phase::Redirect).with_source(source);
             Decision::Refuse(error)
         }
+    }
+}
+
+/// SPEC D10: a body that goes along has to be there still.
+fn follow(next: Box<Request>) -> Decision {
+    match next.body.as_ref().is_some_and(RequestBody::is_spent) {
+        true => Decision::Refuse(Error::from(Spent).with_phase(Phase::Redirect)),
+        false => Decision::Follow(next),
     }
 }
 

@@ -267,7 +267,8 @@ impl Call {
     }
 
     fn rest(&mut self, policy: &RetryPolicy, asked: Duration, now: Instant) -> Option<Duration> {
-        if self.tries >= policy.attempts.saturating_sub(1) {
+        // A body that is spent cannot be sent again.
+        if self.tries >= policy.attempts.saturating_sub(1) || self.is_spent() {
             return None;
         }
         let wait = policy.wait(self.tries, dice()).max(asked);

@@ -12,11 +12,11 @@
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 
-use super::{Call, RequestBody};
+use super::{Call, Content, RequestBody};
 use crate::auth::{Asked, Auth, Message};
 use crate::error::Error;
 use crate::head::{RequestHead, ResponseHead};
-use crate::job::{Exchange, Next, Reply};
+use crate::job::{Exchange, Next, Pieces, Reply};
 
 /// Where a hop stands with a server that asks for credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Call {
         if self.turn != Turn::First || speaks || !asked.holds_body(&request.url) {
             return None;
         }
-        let body = request.body.take_if(|body| !body.upload.is_empty())?;
+        let body = request.body.take_if(|body| body.length() != Some(0))?;
         self.turn = Turn::Held;
         Some(body)
     }
@@ -58,17 +58,23 @@ impl Call {
         let Some(asked) = self.asked() else {
             return Ok(());
         };
-        let body = self.request.body.as_ref();
-        let mut body = body.map(|body| body.upload.clone()).unwrap_or_default();
-        let mut pieces = std::iter::from_fn(|| {
-            let piece = body.take(usize::MAX);
-            (!piece.is_empty()).then_some(piece)
+        // A body that is still to be made cannot be read before it is sent.
+        let mut in_memory = match self.request.body.as_ref().map(RequestBody::content) {
+            None => Some(Pieces::default()),
+            Some(Content::Memory(pieces)) => Some(pieces.clone()),
+            Some(Content::Source(_)) => None,
+        };
+        let mut pieces = in_memory.as_mut().map(|pieces| {
+            std::iter::from_fn(|| {
+                let piece = pieces.take(usize::MAX);
+                (!piece.is_empty()).then_some(piece)
+            })
         });
         let mut message = Message {
             method: head.method.as_str(),
             url: &self.request.url,
             target: &head.target,
-            body: Some(&mut pieces),
+            body: pieces.as_mut().map(|pieces| pieces as _),
         };
         if let Some(value) = asked.value(&mut message, self.turn == Turn::Answered)? {
             head.fields.append(AUTHORIZATION, value);

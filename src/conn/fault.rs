@@ -13,6 +13,8 @@ use crate::proto::Fault;
 pub(crate) enum ConnFault {
     Link(LinkFault),
     Peer(Fault),
+    /// The request body cannot go on.
+    Upload(Error),
     /// TLS ended without `close_notify` inside a body that only the end delimits.
     Truncated,
     /// T1, and its length.
@@ -82,6 +84,7 @@ impl ConnFault {
                     _ => fault,
                 }
             }
+            Self::Upload(error) => error,
             Self::Peer(fault) => peer_error(fault, phase),
         }
     }

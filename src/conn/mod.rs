@@ -27,7 +27,7 @@ use bytes::BytesMut;
 pub(crate) use fault::{ConnFault, connect_error};
 
 use crate::head::RequestHead;
-use crate::job::{ExchangeLimits, Facts, LinkFacts, Progress, Tally, Upload};
+use crate::job::{ExchangeLimits, Facts, LinkFacts, Progress, Taken, Tally, Upload};
 use crate::net::{Stream, Token};
 use crate::proto::h1::{Limits, Machine};
 use crate::proto::{CloseReason, Event, Fault};
@@ -58,6 +58,9 @@ pub(crate) struct Conn<S> {
     input: BytesMut,
     out: Outgoing,
     upload: Upload,
+    /// The upload had nothing more for now. Whoever wakes the driver lets the
+    /// next pump ask again.
+    starved: bool,
     timing: Timing,
     /// Only where the exchange has limits that few have.
     pace: Option<Box<Pace>>,
@@ -120,7 +123,8 @@ impl<S: Stream> Conn<S> {
             machine: Machine::new(Limits::default()),
             input: BytesMut::new(),
             out: Outgoing::default(),
-            upload: Upload::default(),
+            upload: Upload::Nothing,
+            starved: false,
             timing: Timing::default(),
             pace: None,
             served: 0,
@@ -215,6 +219,7 @@ impl<S: Stream> Conn<S> {
         if let Some(pace) = &mut self.pace {
             pace.resume(now);
         }
+        self.starved = false;
         let mut moved = 0;
         loop {
             self.send(&mut moved, now);
@@ -273,7 +278,8 @@ impl<S: Stream> Conn<S> {
                         && self.may_feed(now).is_some()
                     {
                         // 100 Continue came, or room did: go on sending. Each
-                        // time round takes from the upload or ends it.
+                        // time round takes from the upload, ends it or finds
+                        // that it has nothing for now.
                         continue;
                     }
                     if self.answered || self.is_sent() {
@@ -296,18 +302,22 @@ impl<S: Stream> Conn<S> {
         }
         loop {
             if self.machine.wants_body()
-                && self.out.body().is_empty()
                 && let Some(most) = self.may_feed(now)
-                && let Err(fault) = self.feed(most, now)
+                && let Err(fault) = self.feed(most, moved, now)
             {
-                self.send_fault = Some(fault.into());
+                self.send_fault = Some(fault);
                 return;
             }
             if self.out.is_empty() && !self.link.has_outgoing() {
                 return;
             }
             match self.link.write(&mut self.out) {
-                Ok(true) if self.machine.wants_body() && *moved < TURN => *moved += UPLOAD_PIECE,
+                Ok(true) if self.machine.wants_body() && *moved < TURN => {
+                    // What a feed gave is counted already.
+                    if !self.upload.is_feed() {
+                        *moved += UPLOAD_PIECE;
+                    }
+                }
                 Ok(_) => return,
                 Err(fault) => {
                     self.send_fault = Some(fault.into());
@@ -317,28 +327,43 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// How much of the upload may be handed on; `None`: not now.
+    /// How much of the upload may be handed on; `None`: not now. A body that is
+    /// still being made is left alone until the head is out: what fails before
+    /// that may then be sent again (SPEC Y1).
     fn may_feed(&mut self, now: Instant) -> Option<usize> {
+        let is_ready = match self.upload.is_feed() {
+            true => !self.starved && self.is_flushed(),
+            false => self.out.body().is_empty(),
+        };
         match &mut self.pace {
+            _ if !is_ready => None,
             None => Some(UPLOAD_PIECE),
             Some(pace) => pace.may_send(UPLOAD_PIECE, now),
         }
     }
 
     /// Hands the next pieces of the upload to the machine, at most so much.
-    fn feed(&mut self, most: usize, now: Instant) -> Result<(), Fault> {
+    fn feed(&mut self, most: usize, moved: &mut usize, now: Instant) -> Result<(), ConnFault> {
         let mut left = most;
-        loop {
-            let piece = self.upload.take(left);
-            left -= piece.len();
-            self.machine.send(piece, self.out.body())?;
-            if self.upload.is_empty() {
-                self.machine.finish_send(self.out.body())?;
-                break;
+        while left > 0 || self.upload.is_used_up() {
+            match self.upload.take(left) {
+                Taken::Data(piece) => {
+                    left -= piece.len();
+                    self.machine.send(piece, self.out.body())?;
+                }
+                Taken::End => {
+                    self.machine.finish_send(self.out.body())?;
+                    break;
+                }
+                Taken::Later => {
+                    self.starved = true;
+                    break;
+                }
+                Taken::Failed(error) => return Err(ConnFault::Upload(error)),
             }
-            if left == 0 {
-                break;
-            }
+        }
+        if self.upload.is_feed() {
+            *moved += most - left;
         }
         if let Some(pace) = &mut self.pace {
             pace.sent((most - left) as u64, now);
@@ -362,6 +387,8 @@ impl<S: Stream> Conn<S> {
                     sink.event(event);
                     if is_head {
                         self.answered = true;
+                        // No more of it is sent. Whoever makes it is told.
+                        self.upload = Upload::Nothing;
                         self.expect_body();
                     }
                 }
@@ -469,7 +496,11 @@ impl<S: Stream> Conn<S> {
     }
 
     /// How far the exchange came, should it fail now (SPEC Y1).
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self, fault: &ConnFault) -> Progress {
+        if let ConnFault::Upload(_) = fault {
+            // Not the connection's doing: another would not fare better.
+            return Progress::Begun;
+        }
         match (self.served > 0, self.link.has_sent(), self.received > 0) {
             (true, false, _) => Progress::Unsent,
             (true, true, false) => Progress::Unanswered,
@@ -504,7 +535,6 @@ impl<S: Stream> Conn<S> {
         self.served = self.served.saturating_add(1);
         self.input = BytesMut::new();
         self.out.clear();
-        self.upload = Upload::default();
         self.timing = Timing::default();
         self.pace = None;
         self.link.release_buffers();

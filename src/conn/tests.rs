@@ -100,7 +100,7 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
         ..ExchangeLimits::none()
     };
     let now = Instant::now();
-    conn.assign(&head, Upload::default(), &limits, now);
+    conn.assign(&head, Upload::Nothing, &limits, now);
     let mut kept = Keep(Vec::new());
     while conn.pump(now, &mut kept).unwrap() == Pumped::Again {}
     drop(conn);

@@ -31,11 +31,15 @@ pub enum Kind {
     Certificate,
     /// The peer closed or reset the connection before the response was whole.
     Disconnected,
-    /// The operating system reported a fault on an open connection.
+    /// The operating system reported a fault on an open connection. Or the
+    /// source of the request body failed ([`Body`](crate::Body)), and its own
+    /// error is the cause; that is no fault of a connection, and
+    /// [`Error::is_connection`](crate::Error::is_connection) is false.
     Io,
     /// The body cannot be written where it should go
     /// ([`copy_to`](crate::Response::copy_to)); the writer's own error is the
-    /// source.
+    /// source. Or a request takes no more of its body
+    /// ([`BodySender`](crate::BodySender)).
     Write,
     /// A time limit passed; [`Error::timeout`](crate::Error::timeout) says which.
     Timeout,

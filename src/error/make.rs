@@ -32,6 +32,7 @@ impl Error {
             url: None,
             peer: None,
             broken_off: false,
+            of_source: false,
             history: Arc::default(),
             response: None,
             request: None,
@@ -42,6 +43,14 @@ impl Error {
 
     pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::InvalidRequest, message).with_phase(Phase::Request)
+    }
+
+    /// The source of the request body failed while it was sent.
+    #[cold]
+    pub(crate) fn of_source(message: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(Kind::Io, message).with_phase(Phase::Send);
+        error.edit().of_source = true;
+        error
     }
 
     /// A limit that passed while the request stood in `during`.

@@ -51,6 +51,8 @@ struct Inner {
     /// The network cut a body short; of all payload faults this one alone may
     /// pass.
     broken_off: bool,
+    /// The source of the request body failed, and not the network.
+    of_source: bool,
     history: Arc<[Hop]>,
     response: Option<Arc<ErrorResponse>>,
     request: Option<Arc<RequestInfo>>,
@@ -177,7 +179,11 @@ impl Error {
 
     /// An open connection failed.
     pub fn is_connection(&self) -> bool {
-        matches!(self.kind(), Kind::Disconnected | Kind::Io)
+        match self.kind() {
+            Kind::Disconnected => true,
+            Kind::Io => !self.0.of_source,
+            _ => false,
+        }
     }
 
     /// A time limit passed.
@@ -201,7 +207,8 @@ impl Error {
     /// first one.
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
-            Kind::Dns | Kind::Connect | Kind::Disconnected | Kind::Io | Kind::Timeout => true,
+            Kind::Io => !self.0.of_source,
+            Kind::Dns | Kind::Connect | Kind::Disconnected | Kind::Timeout => true,
             Kind::Payload => self.0.broken_off,
             Kind::Status => self
                 .status()

@@ -97,8 +97,11 @@ impl Lessee {
         loop {
             // The time told is that of the call, before which no limit passes.
             let total = exchange.limits.total;
+            // A body that is still being made has no need of this thread, and
+            // limits and early answers none of the body's next piece.
             if exchange.fresh
                 || exchange.not_before.is_some()
+                || exchange.upload.is_feed()
                 || total.is_some_and(|(at, _)| is_over(at, now))
             {
                 return Some(exchange);
@@ -217,7 +220,7 @@ impl Lessee {
                 next
             }
             Ended::Broken(fault) => {
-                let (progress, sent) = (lease.progress(), lease.is_sent());
+                let (progress, sent) = (lease.progress(&fault), lease.is_sent());
                 lease.hang_up();
                 let revoked = lease.discard();
                 let phase = match (inbox.has_head(), sent) {

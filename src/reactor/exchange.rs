@@ -65,7 +65,8 @@ pub(super) enum Running<N: Net> {
 /// T2, as a point in time.
 pub(super) type ConnectLimit = Option<Instant>;
 
-/// Wakes an exchange that was granted a connection or a slot.
+/// Wakes an exchange that was granted a connection or a slot, or whose request
+/// body has more.
 struct Nudge {
     mailbox: Arc<Mailbox<Command>>,
     id: ExchangeId,
@@ -97,13 +98,11 @@ impl<N: Net> Engine<N> {
             let error = total_error(exchange.limits.total, Phase::PoolWait);
             return self.fail(id, exchange, error, Progress::Unconnected);
         }
-        let nudge = || {
-            Waker::from(Arc::new(Nudge {
-                mailbox: self.mailbox.clone(),
-                id,
-            }))
+        let checkout = {
+            let nudge = || self.nudge(id);
+            self.pool.checkout(&exchange.key, self.now, nudge)
         };
-        match self.pool.checkout(&exchange.key, self.now, nudge) {
+        match checkout {
             Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
             Checkout::Dial(permit) => self.dial(id, exchange, connect, permit),
             Checkout::Queued(ticket) => {
@@ -120,6 +119,14 @@ impl<N: Net> Engine<N> {
             }
             Checkout::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
         }
+    }
+
+    /// Wakes this exchange by mail.
+    fn nudge(&self, id: ExchangeId) -> Waker {
+        Waker::from(Arc::new(Nudge {
+            mailbox: self.mailbox.clone(),
+            id,
+        }))
     }
 
     fn wait_for_slot(
@@ -169,7 +176,8 @@ impl<N: Net> Engine<N> {
         token: Token,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
-        let upload = std::mem::take(&mut exchange.upload);
+        let mut upload = std::mem::take(&mut exchange.upload);
+        upload.wake_by(|| self.nudge(id));
         lent.assign(&exchange.head, upload, &exchange.limits, self.now);
         self.sockets
             .replace(token, Socket::Busy { exchange: id, lent });
@@ -293,7 +301,7 @@ impl<N: Net> Engine<N> {
         let Some(Socket::Busy { lent, .. }) = self.sockets.get_mut(token) else {
             return;
         };
-        let (facts, progress, sent) = (lent.facts(), lent.progress(), lent.is_sent());
+        let (facts, progress, sent) = (lent.facts(), lent.progress(&fault), lent.is_sent());
         self.close_socket(token);
         match self.remove(id) {
             Some(Running::Asked {
@@ -341,8 +349,9 @@ impl<N: Net> Engine<N> {
     pub(super) fn wake(&mut self, id: ExchangeId) {
         match self.exchanges.get(&id).map(|entry| &entry.running) {
             Some(Running::Waiting { .. }) => {}
-            Some(Running::Streaming { token, .. }) => {
-                // The reader made room, or has gone; the pipe tells the sink.
+            Some(Running::Asked { token, .. } | Running::Streaming { token, .. }) => {
+                // The request body has more, or has ended. Or the reader of the
+                // response made room, or has gone; the pipe tells the sink.
                 let token = *token;
                 return self.drive(token);
             }

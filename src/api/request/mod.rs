@@ -1,7 +1,6 @@
 //! A request being put together.
 
 mod again;
-mod body;
 mod compress;
 mod options;
 mod query;
@@ -15,12 +14,12 @@ use http::{HeaderMap, Method, Version};
 use url::Url;
 
 pub(crate) use self::again::Configure;
-pub use self::body::Body;
 use super::body::Driver;
 use super::pending::{Pending, wait_on};
 use super::response::Response;
 use super::send::Send;
 use super::session::Session;
+use super::upload::Body;
 use crate::call::{Auth, Call, Extra, Request, RequestBody, Settings, TlsSource};
 use crate::error::{Error, without_credentials};
 use crate::handoff::slot::slot;
@@ -153,7 +152,10 @@ impl RequestBuilder {
         if self.body.is_some() {
             return self.mistaken(Error::invalid_request("a request has one body"));
         }
-        self.body = Some(body.0);
+        match body.into_request_body() {
+            Ok(body) => self.body = Some(body),
+            Err(mistake) => return self.mistaken(mistake),
+        }
         self
     }
 

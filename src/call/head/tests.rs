@@ -3,7 +3,7 @@
 use http::header::{HOST, TRANSFER_ENCODING};
 
 use super::*;
-use crate::call::{Auth, RequestBody};
+use crate::call::{Auth, Content, RequestBody};
 
 fn request(method: Method, url: &str) -> Request {
     Request {
@@ -89,9 +89,11 @@ fn lengths_are_announced_where_a_body_is_expected() {
         (Method::GET, Some("xyz"), Some("content-length: 3")),
     ] {
         let mut request = request(method.clone(), "http://h.test/");
-        request.body = body.map(|text| RequestBody {
-            upload: Bytes::from_static(text.as_bytes()).into(),
-            content_type: None,
+        request.body = body.map(|text| {
+            RequestBody::new(
+                Content::Memory(Bytes::from_static(text.as_bytes()).into()),
+                None,
+            )
         });
         let lines = lines(&request, &Settings::default()).unwrap();
         let got = lines.iter().find(|l| l.starts_with("content-length"));

@@ -5,7 +5,7 @@ use http::Version;
 use http::header::{HeaderName, HeaderValue};
 
 use super::*;
-use crate::call::RequestBody;
+use crate::call::{Content, RequestBody};
 use crate::head::{FieldSpan, Fields};
 
 fn request(method: Method, url: &str) -> Request {
@@ -24,10 +24,10 @@ fn request(method: Method, url: &str) -> Request {
         method,
         url: Url::parse(url).unwrap(),
         fields,
-        body: Some(RequestBody {
-            upload: Bytes::from_static(b"body").into(),
-            content_type: None,
-        }),
+        body: Some(RequestBody::new(
+            Content::Memory(Bytes::from_static(b"body").into()),
+            None,
+        )),
         auth: Some(Auth::basic("u", "p")),
         extra: None,
     }

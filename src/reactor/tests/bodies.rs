@@ -1,11 +1,14 @@
 //! Bytes on their way: in pieces of every size, at the reader's pace, and in
 //! fair shares.
 
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
 use http::header::EXPECT;
 
 use super::sim::*;
-use crate::error::{Kind, Phase};
+use crate::error::{Error, Kind, Phase};
+use crate::handoff::feed::{FeedWriter, Gone, feed};
 use crate::job::{Cancel, Progress};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -321,4 +324,145 @@ fn damaged_framing_ends_the_body_and_the_connection() {
     };
     assert_eq!(failure.error.kind(), Kind::Protocol);
     assert_eq!(failure.progress, Progress::Begun);
+}
+
+/// A request whose body is still being made, and who makes it.
+fn fed() -> (Ask, FeedWriter<Error>) {
+    let (writer, reader) = feed(1000);
+    (post(HOST, "").feed(reader), writer)
+}
+
+fn room(writer: &mut FeedWriter<Error>) -> Poll<Result<(), Gone>> {
+    writer.poll_room(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_body_in_the_making_leaves_as_it_comes() {
+    // SPEC B6, H5
+    let (ask, mut writer) = fed();
+    let mut sim = Sim::new();
+    let probe = sim.go(ask);
+    assert!(sim.peer(0).received().ends_with(b"\r\n\r\n"));
+    for piece in ["hello", "world"] {
+        writer.push(Bytes::from_static(piece.as_bytes())).unwrap();
+        sim.turn();
+        let chunk = format!("5\r\n{piece}\r\n");
+        assert_eq!(sim.peer(0).received(), chunk.as_bytes());
+    }
+    writer.finish(Ok(())).unwrap();
+    sim.turn();
+    assert_eq!(sim.peer(0).received(), b"0\r\n\r\n");
+    sim.peer(0).send(OK);
+    sim.settle();
+    assert_eq!(probe.status(), Some(200));
+    assert_eq!(sim.books(), (0, 1, 0));
+}
+
+/// What the socket does not take waits, and then so does the writer.
+#[test]
+fn a_full_socket_holds_up_whoever_makes_the_body() {
+    let (ask, mut writer) = fed();
+    let mut sim = Sim::new();
+    sim.world.set_window(at80(HOST), 200);
+    let probe = sim.go(ask);
+    sim.peer(0).received();
+    let mut pushed = 0;
+    while room(&mut writer).is_ready() {
+        writer.push(Bytes::from(vec![b'x'; 600])).unwrap();
+        pushed += 600;
+        sim.settle();
+        assert!(pushed < 10_000, "nothing holds it up");
+    }
+    sim.peer(0).set_window(usize::MAX);
+    sim.settle();
+    assert!(room(&mut writer).is_ready());
+    writer.finish(Ok(())).unwrap();
+    sim.settle();
+    assert!(sim.peer(0).received().len() > pushed);
+    sim.peer(0).send(OK);
+    sim.settle();
+    assert_eq!(probe.status(), Some(200));
+    assert_eq!(sim.books(), (0, 1, 0));
+}
+
+#[test]
+fn an_early_response_needs_no_more_of_the_body() {
+    // SPEC B9
+    let (ask, mut writer) = fed();
+    let mut sim = Sim::new();
+    let probe = sim.go(ask);
+    sim.peer(0)
+        .send("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nto");
+    sim.settle();
+    assert_eq!(probe.status(), Some(413));
+    assert_eq!(
+        room(&mut writer),
+        Poll::Ready(Err(Gone)),
+        "it is told at once"
+    );
+    sim.peer(0).send("ld");
+    sim.settle();
+    assert_eq!(probe.body(), b"told");
+    assert!(sim.peer(0).is_closed());
+    assert_eq!(sim.books(), (0, 0, 0));
+}
+
+/// The peer is not the one who is slow.
+#[test]
+fn limits_while_the_body_stands_still() {
+    // SPEC T1, T4
+    let (ask, mut writer) = fed();
+    let mut sim = Sim::new();
+    let probe = sim.go(ask.sock_read(secs(5)).total(secs(60)));
+    sim.advance(secs(59));
+    assert!(!probe.is_answered());
+    sim.advance(secs(1));
+    assert_eq!(probe.error().kind(), Kind::Timeout);
+    assert_eq!(probe.error().timeout(), Some(crate::error::Timeout::Total));
+    assert_eq!(room(&mut writer), Poll::Ready(Err(Gone)));
+    assert_eq!(sim.books(), (0, 0, 0));
+}
+
+/// Never a silent end, and never a second attempt: another connection would
+/// not fare better.
+#[test]
+fn a_body_that_fails_fails_its_exchange() {
+    // SPEC B8, Y1
+    for drops in [true, false] {
+        let mut sim = Sim::new();
+        sim.serve(0, get(HOST));
+        let (ask, mut writer) = fed();
+        let probe = sim.go(ask);
+        writer.push(Bytes::from_static(b"half")).unwrap();
+        sim.settle();
+        match drops {
+            true => drop(writer),
+            false => writer.finish(Err(Error::new(Kind::Io, "why"))).unwrap(),
+        }
+        sim.settle();
+        let failure = probe.failure();
+        assert_eq!(failure.error.kind(), Kind::Io);
+        assert_eq!(failure.progress, Progress::Begun);
+        assert!(!sim.peer(0).received().ends_with(b"0\r\n\r\n"));
+        assert!(sim.peer(0).is_closed());
+        assert_eq!(sim.books(), (0, 0, 0));
+    }
+}
+
+#[test]
+fn nothing_is_made_before_the_peer_asks_for_it() {
+    // SPEC Q11
+    let (ask, mut writer) = fed();
+    let mut sim = Sim::new();
+    let probe = sim.go(ask.expect().field(EXPECT, "100-continue"));
+    writer.push(Bytes::from_static(b"after you")).unwrap();
+    sim.advance(ms(500));
+    assert!(sim.peer(0).received().ends_with(b"\r\n\r\n"));
+    sim.peer(0).send("HTTP/1.1 100 Continue\r\n\r\n");
+    sim.settle();
+    assert_eq!(sim.peer(0).received(), b"9\r\nafter you\r\n");
+    writer.finish(Ok(())).unwrap();
+    sim.peer(0).send(OK);
+    sim.settle();
+    assert_eq!(probe.status(), Some(200));
 }

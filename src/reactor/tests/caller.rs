@@ -247,7 +247,7 @@ impl Caller {
         if matches!(&self.part, Part::Asked(_, inbox) if inbox.has_head()) {
             self.deliver();
         }
-        let progress = self.lease.progress();
+        let progress = self.lease.progress(&fault);
         self.lease.hang_up();
         let error = match self.lease.discard() {
             Some(_) => Error::cancelled(),

@@ -10,12 +10,13 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Version};
 
 use crate::error::Error;
+use crate::handoff::feed::FeedReader;
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::pipe::{Budget, Item, PipeReader};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::job::{
     Advance, BodyEnd, Command, Ending, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next,
-    PoolKey, RareLimits, Reply, ReplyBody, Tunnel,
+    Pieces, PoolKey, RareLimits, Reply, ReplyBody, Tunnel, Upload,
 };
 use crate::net::sim::World;
 use crate::sync::{Arc, Mutex, lock};
@@ -29,6 +30,7 @@ pub(super) struct Ask {
     target: &'static str,
     fields: Fields,
     upload: Bytes,
+    feed: Option<Arc<Mutex<Option<FeedReader<Error>>>>>,
     chunked: bool,
     expect: bool,
     total: Option<Duration>,
@@ -55,6 +57,7 @@ pub(super) fn get(host: &str) -> Ask {
         target: "/",
         fields: Fields::default(),
         upload: Bytes::new(),
+        feed: None,
         chunked: false,
         expect: false,
         total: None,
@@ -112,6 +115,12 @@ impl Ask {
     pub(super) fn chunked(mut self) -> Self {
         self.chunked = true;
         self
+    }
+
+    /// Its body, of no announced length, comes from here.
+    pub(super) fn feed(mut self, feed: FeedReader<Error>) -> Self {
+        self.feed = Some(Arc::new(Mutex::new(Some(feed))));
+        self.chunked()
     }
 
     pub(super) fn expect(mut self) -> Self {
@@ -198,7 +207,12 @@ impl Ask {
                 body,
                 expect_continue: self.expect,
             },
-            upload: self.upload.into(),
+            upload: match self.feed {
+                None => Pieces::from(self.upload).into(),
+                Some(feed) => Upload::later(Box::new(move || {
+                    lock(&feed).take().expect("a feed is begun once")
+                })),
+            },
             limits: self.limits,
             fresh: self.fresh,
             not_before: None,
