@@ -616,6 +616,39 @@ fn a_body_and_a_redirect_are_in_flight() {
 }
 
 #[test]
+fn a_blocked_caller_and_what_it_has_not_read_are_in_flight() {
+    // SPEC S33
+    const LENGTH: usize = 8 * 1024 * 1024;
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let peer = Peer::serve(move |_| {
+        inside.wait();
+        ok(vec![b'x'; LENGTH])
+    });
+    let session = Session::builder().read_buffer(1024).build();
+    let (caller, url) = (session.clone(), peer.url("/"));
+    let calling = std::thread::spawn(move || caller.get(url).send());
+    gate.wait_for_arrivals(1);
+    let ending = session.clone();
+    let ended = std::thread::spawn(move || ending.shutdown(WATCHDOG));
+    while !session.is_closed() {
+        std::thread::yield_now();
+    }
+    gate.open();
+    let response = calling.join().expect("no panic").expect("an answer");
+    let body = response.bytes().expect("nothing breaks it off");
+    assert_eq!(body.len(), LENGTH);
+    assert!(ended.join().expect("no panic"));
+
+    // What nobody reads has the grace, and no more.
+    let session = Session::builder().read_buffer(1024).build();
+    let response = get(&session, peer.url("/"));
+    assert!(!session.shutdown(Duration::from_millis(10)));
+    let error = response.bytes().expect_err("it was broken off");
+    assert_eq!(error.kind(), Kind::Closed, "{error:?}");
+}
+
+#[test]
 fn the_grace_of_a_shutdown_ends() {
     // SPEC S33
     let gate = Gate::new();
