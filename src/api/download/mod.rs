@@ -42,6 +42,9 @@ const GAP: Duration = Duration::from_secs(60);
 /// What the wait between two attempts grows to.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// How often a download may turn out to have been of another file.
+const ANEW: u32 = 3;
+
 /// How often a wait looks whether the session was closed meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -160,6 +163,8 @@ impl Downloaded {
 enum Setback {
     /// Another one may.
     Again(Error),
+    /// What there was is of another file, and is thrown away: another one may.
+    Anew(Error),
     Fatal(Error),
 }
 
@@ -262,7 +267,8 @@ impl Download {
     /// [`Kind::Write`](crate::Kind::Write) where a file cannot be read or written,
     /// or there is one of that name; [`Kind::Payload`](crate::Kind::Payload) for
     /// another hash; [`Kind::Closed`](crate::Kind::Closed) once the session is
-    /// closed. Whatever came stays in the part, but for a wrong hash.
+    /// closed. What came stays in the part, if there is something that the next
+    /// run can go on with.
     pub fn run(mut self) -> Result<Downloaded, Error> {
         let url = self.url.clone()?;
         self.run_to(&url).map_err(|error| error.with_url(&url))
@@ -273,36 +279,16 @@ impl Download {
         self.check_path()?;
         let mut part = Part::open(&self.path, url).map_err(unwritable)?;
         let resumed_from = part.length();
-        let (mut attempts, mut vain, mut restarted) = (0_u32, 0_u32, false);
-        loop {
-            let before = part.length();
-            attempts = attempts.saturating_add(1);
-            let error = match self.attempt(url, &mut part) {
-                Ok(()) => match self.wrong_hash(&part)? {
-                    None => break,
-                    // What was put together of parts is begun anew once.
-                    Some(_) if part.is_patched() && !restarted => {
-                        restarted = true;
-                        part.begin(None, None).map_err(unwritable)?;
-                        continue;
-                    }
-                    Some(error) => {
-                        part.discard().map_err(unwritable)?;
-                        return Err(error);
-                    }
-                },
-                Err(Setback::Fatal(error)) => return Err(error),
-                Err(Setback::Again(error)) => error,
-            };
-            // What cannot be gone on with is nothing.
-            let brought = part.length() > before && part.resumable().is_some();
-            vain = if brought { 0 } else { vain + 1 };
-            if vain > self.retries {
+        let attempts = match self.complete(url, &mut part) {
+            Ok(attempts) => attempts,
+            Err(error) => {
+                // What nobody can go on with is not left lying about.
+                if part.resumable().is_none() {
+                    part.discard().map_err(unwritable)?;
+                }
                 return Err(error);
             }
-            log::debug!("a download goes on after attempt {attempts}: {error}");
-            self.rest(vain)?;
-        }
+        };
         let length = part.length();
         part.finish(self.overwrite).map_err(unwritable)?;
         Ok(Downloaded {
@@ -311,6 +297,52 @@ impl Download {
             resumed_from: resumed_from.min(length),
             attempts,
         })
+    }
+
+    /// As many attempts as it takes; how many that were.
+    fn complete(&mut self, url: &Url, part: &mut Part) -> Result<u32, Error> {
+        let (mut attempts, mut vain, mut anew) = (0_u32, 0_u32, 0_u32);
+        loop {
+            let before = part.length();
+            attempts = attempts.saturating_add(1);
+            let setback = match self.attempt(url, part) {
+                Ok(()) => match self.wrong_hash(part)? {
+                    None => return Ok(attempts),
+                    // What was put together of parts may be right as a whole.
+                    Some(error) => {
+                        let is_patched = part.is_patched();
+                        part.begin(None, None).map_err(unwritable)?;
+                        match is_patched && anew == 0 {
+                            true => Setback::Anew(error),
+                            false => return Err(error),
+                        }
+                    }
+                },
+                Err(setback) => setback,
+            };
+            let error = match setback {
+                Setback::Fatal(error) => return Err(error),
+                // A server whose every answer undoes the one before is left.
+                Setback::Anew(error) => {
+                    anew += 1;
+                    if anew > ANEW {
+                        return Err(error);
+                    }
+                    error
+                }
+                Setback::Again(error) => {
+                    // What cannot be gone on with is nothing.
+                    let brought = part.length() > before && part.resumable().is_some();
+                    vain = if brought { 0 } else { vain + 1 };
+                    if vain > self.retries {
+                        return Err(error);
+                    }
+                    error
+                }
+            };
+            log::debug!("a download goes on after attempt {attempts}: {error}");
+            self.rest(vain)?;
+        }
     }
 
     /// One request, and all that it brings.
@@ -499,7 +531,7 @@ fn unwritten(error: io::Error) -> Setback {
 /// What is there is not what the server has: the next attempt is the first one.
 fn start_over(part: &mut Part, message: &'static str) -> Setback {
     match part.begin(None, None) {
-        Ok(()) => Setback::Again(Error::new(Kind::Payload, message).with_phase(Phase::Head)),
+        Ok(()) => Setback::Anew(Error::new(Kind::Payload, message).with_phase(Phase::Head)),
         Err(error) => unwritten(error),
     }
 }
