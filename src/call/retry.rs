@@ -52,9 +52,9 @@ use crate::job::{Failure, Progress};
 /// - requests whose connection failed or whose limits but the total one passed
 ///   before there was an answer, for one of the `methods`.
 ///
-/// Once an answer is delivered nothing is: a body that breaks off is an error. Nor is
-/// what a body that can be sent only once was sent with, a certificate that is
-/// refused, or an answer that is no HTTP.
+/// Not tried again are a body that breaks off once its answer is delivered, a
+/// certificate that is refused, an answer that is no HTTP, and a request with a body
+/// that can be sent only once and has been.
 ///
 /// Between two tries a request holds no connection. All of them, and the waits, are
 /// under the one [total limit](crate::Timeouts::total); where the next wait would

@@ -40,7 +40,8 @@ pub type JsonSerializer =
 /// | `max_decode_ratio`, `max_buffered`, `max_body_size` | 1000, 256 MiB, none |
 /// | `charset_fallback` | UTF-8 |
 /// | `error_for_status` | false |
-/// | `retry_stale` | true |
+/// | `requote_redirect_url` | true |
+/// | `retry_stale`, `retry` | true, none |
 /// | `read_buffer` | 256 KiB |
 /// | `max_status_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
 /// | `cookie`, `cookie_for` | none |
