@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "retries/bodies.rs"]
+mod bodies;
+
 use std::time::{Duration, Instant};
 
 use miohttp::{
