@@ -216,6 +216,26 @@ fn decoded(name: &[u8], coded: &[u8], piece: usize) -> (Vec<u8>, Option<CodingFa
     }
 }
 
+/// A challenge, a netrc file and an `Authorization`, whichever it is.
+#[cfg(feature = "digest")]
+pub fn credentials(data: &[u8]) {
+    crate::auth::check_challenge(data);
+    let text = String::from_utf8_lossy(data);
+    if let Ok(netrc) = crate::auth::Netrc::parse(&text) {
+        for host in ["h", "[::1]", ""] {
+            let found = netrc.find(host).map(|found| found.login().to_owned());
+            let again = netrc.find_login(host, found.as_deref().unwrap_or_default());
+            assert!(found.is_none() || again.is_some());
+        }
+    }
+    if let Ok(auth) = text.parse::<crate::auth::BasicAuth>()
+        && let Ok(value) = auth.encode()
+    {
+        let again = value.to_str().unwrap_or_default().parse();
+        assert!(again.is_ok_and(|again: crate::auth::BasicAuth| again == auth));
+    }
+}
+
 /// `Set-Cookie` lines from several hosts, and the headers they lead to.
 #[cfg(feature = "cookies")]
 pub fn cookies(data: &[u8]) {

@@ -71,7 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fuzzing", &["field", "text"]),
     (
         "fuzzing",
-        &["net", "proto", "conn", "dns", "coding", "cookie", "call"],
+        &["auth", "net", "proto", "conn", "dns", "coding", "cookie", "call"],
     ),
 ];
 

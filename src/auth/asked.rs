@@ -425,5 +425,43 @@ impl fmt::Debug for Asked {
     }
 }
 
+/// A law, of the fuzzer and of a test: a challenge is answered by one line that can be read again,
+/// with the challenge's own nonce, or refused.
+#[cfg(any(fuzzing, all(test, not(loom))))]
+pub(crate) fn check_challenge(field: &[u8]) {
+    let Ok(url) = Url::parse("http://h.test/a?b") else {
+        return;
+    };
+    let auth = Auth::any("us\"er\\", "secret");
+    let Some(asked) = auth.asked() else { return };
+    asked.told(&url, field);
+    if !matches!(asked.challenged(&url, [field].into_iter(), false), Ok(true)) {
+        return;
+    }
+    let mut message = Message {
+        method: "GET",
+        url: &url,
+        target: b"/a?b",
+        body: Some(&mut std::iter::empty()),
+    };
+    let Ok(Some(value)) = asked.value(&mut message, true) else {
+        return;
+    };
+    let answers = challenges(value.as_bytes());
+    assert_eq!(answers.len(), 1, "{value:?}");
+    let answer = &answers[0];
+    if answer.is("digest") {
+        assert!(!answer.params.is_damaged);
+        let asked = challenges(field);
+        let mut nonces = asked
+            .iter()
+            .map(|challenge| challenge.params.value("nonce"));
+        let nonce = answer.params.value("nonce");
+        assert!(nonces.any(|asked| asked == nonce), "{value:?}");
+        let username = answer.params.value("username");
+        assert!(answer.params.is_true("userhash") || username == Some(b"us\"er\\"));
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests;

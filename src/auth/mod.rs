@@ -25,6 +25,8 @@ use url::Url;
 pub(crate) use self::asked::Asked;
 #[cfg(feature = "digest")]
 pub use self::asked::DigestAuth;
+#[cfg(all(fuzzing, feature = "digest"))]
+pub(crate) use self::asked::check_challenge;
 pub use self::basic::BasicAuth;
 pub use self::netrc::Netrc;
 use crate::error::Error;

@@ -260,3 +260,38 @@ fn nothing_is_printed() {
     assert_eq!(format!("{auth:?}"), "DigestAuth { login: \"user\", .. }");
     assert_eq!(format!("{:?}", Auth::from(auth)), "Auth(..)");
 }
+
+/// What a fuzzer would do, a little of it, the same each time.
+#[test]
+fn what_is_made_of_a_challenge_is_answered_readably_or_refused() {
+    // SPEC A7
+    const SEEDS: [&str; 4] = [
+        r#"Digest realm="a\"b", nonce="n=, 1", qop="auth,auth-int", opaque="", algorithm=MD5-sess"#,
+        r#"Basic realm=x, Digest nonce=1 , realm=r,userhash=true,charset=UTF-8, domain="/ /a""#,
+        r#"Negotiate YWJj==, Digest realm="\\", nonce="\a", stale=true, algorithm="SHA-512-256""#,
+        r#"nextnonce="x", Digest realm="", nonce=", Digest realm=", qop=auth-int"#,
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize % below
+    };
+    for round in 0..8000 {
+        let mut field = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
+        for _ in 0..=random(4) {
+            let at = random(field.len());
+            match random(4) {
+                0 => field[at] = b"\",=\\ \t;a\xff\0"[random(10)],
+                1 => drop(field.remove(at)),
+                2 => field.insert(at, b"\",=\\ "[random(5)]),
+                _ => field.truncate(at.max(1)),
+            }
+            if field.is_empty() {
+                field.push(b'"');
+            }
+        }
+        check_challenge(&field);
+    }
+}
