@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use miohttp::{Auth, Body, DigestAuth, Kind, Pending, Response, Session, StatusCode, wait_all};
+use miohttp::{
+    Auth, Body, DigestAuth, Kind, Pending, RequestBuilder, Response, Session, StatusCode, wait_all,
+};
 use support::{Peer, Request, enter, head, ok, response};
 
 const USER: &str = "user";
@@ -500,6 +502,80 @@ fn a_body_waits_for_the_challenge_where_that_is_asked() {
         200
     );
     assert_eq!(bodies(&peer), ["whole", "whole"]);
+}
+
+#[test]
+fn a_body_that_is_spent_is_an_error_that_says_so() {
+    // SPEC A7, B8
+    let reader = || Body::reader(std::io::Cursor::new("whole".repeat(1000)));
+    for started in [false, true] {
+        let send = |request: RequestBuilder| match started {
+            true => request.start_send().wait(),
+            false => request.send(),
+        };
+        let peer = Guard::new("auth").serve();
+        let request = Session::new().post(peer.url("/")).body(reader());
+        let error = send(request.auth(digest())).unwrap_err();
+        assert_eq!(error.kind(), Kind::BodyNotReplayable, "{error:#}");
+        assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(peer.request_count(), 1);
+        // Asked first, it is not spent before it is wanted.
+        let first = DigestAuth::new(USER, PASSWORD).ask_first(true);
+        let request = Session::new().post(peer.url("/")).body(reader());
+        assert_eq!(send(request.auth(first)).unwrap().status(), 200);
+        let bodies: Vec<usize> = peer.requests().iter().map(|r| r.body.len()).collect();
+        assert_eq!(bodies, [5000, 0, 5000]);
+        peer.check();
+    }
+    // And what has to be signed has to be seen.
+    let peer = Guard::new("auth-int").serve();
+    let first = DigestAuth::new(USER, PASSWORD).ask_first(true);
+    let request = Session::new()
+        .post(peer.url("/"))
+        .body(reader())
+        .auth(first);
+    let error = request.send().unwrap_err();
+    assert_eq!(error.kind(), Kind::Protocol, "{error:#}");
+    assert!(error.to_string().contains("auth-int"), "{error}");
+}
+
+#[test]
+fn a_body_from_a_file_is_read_again() {
+    // SPEC A7, B8
+    let name = format!("miohttp-auth-{}.txt", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, "from a file").expect("a file in the temporary folder");
+    let peer = Guard::new("auth").serve();
+    let request = Session::new().put(peer.url("/")).body(Body::file(&path));
+    let answer = request.auth(digest()).send();
+    let _ = std::fs::remove_file(&path);
+    assert_eq!(answer.unwrap().status(), 200);
+    for request in peer.requests() {
+        assert_eq!(request.text(), "from a file");
+    }
+}
+
+#[test]
+fn a_long_body_is_signed_by_whoever_waits() {
+    // SPEC A7
+    let guard = Guard::new("auth-int");
+    let peer = guard.serve();
+    let body = bytes(9 << 20);
+    for started in [true, false] {
+        let request = Session::new().post(peer.url("/")).auth(digest());
+        let request = request.body(body.clone());
+        let answer = match started {
+            true => request.start_send().wait(),
+            false => request.send(),
+        };
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    peer.check();
+}
+
+/// So many, none like the one before.
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at % 251) as u8).collect()
 }
 
 #[test]

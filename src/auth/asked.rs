@@ -47,6 +47,8 @@ use crate::sync::{Mutex, lock};
 /// each with `-sess`; `userhash`, `charset`, `stale` and `nextnonce`. Of several
 /// challenges the first one that can be answered is. `qop=auth` goes before
 /// `auth-int`, which signs the body, too, and so needs one that is in memory.
+/// Signing a long one takes time, so a started request with more than 8 MiB in
+/// memory answers a `401` only while somebody waits for it.
 /// Logins that are not ASCII are sent and hashed in UTF-8.
 ///
 /// A request is sent once more for a `401`, not twice: what comes then is the

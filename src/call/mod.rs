@@ -99,7 +99,7 @@ pub(crate) struct Call {
     turn: Turn,
     deadline: Option<(Instant, Duration)>,
     /// Its steps are decided by whoever waits for it: the caller's own code has
-    /// a part in that.
+    /// a part in that, or much is to be computed.
     waited: bool,
     slot: SlotSender<Told>,
 }
@@ -209,7 +209,9 @@ impl Call {
             .timeouts
             .effective_total()
             .and_then(|total| Some((now.checked_add(total)?, total)));
-        let waited = settings.redirects.is_custom() || context.cookies().is_foreign();
+        let waited = settings.redirects.is_custom()
+            || context.cookies().is_foreign()
+            || request.may_hash_much();
         Self {
             request,
             settings,

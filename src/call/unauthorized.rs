@@ -12,7 +12,7 @@
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 
-use super::{Call, Content, RequestBody};
+use super::{Call, Content, Request, RequestBody};
 use crate::auth::{Asked, Auth, Message};
 use crate::error::Error;
 use crate::head::{RequestHead, ResponseHead};
@@ -29,6 +29,24 @@ pub(super) enum Turn {
     Whole,
     /// A challenge has been answered. There is no second time.
     Answered,
+}
+
+/// A longer body is signed, should it have to be, by whoever waits for its
+/// request: the reactor's thread has others to serve. Some 15 ms of it.
+const MAX_HASHED_ANYWHERE: u64 = 8 * 1024 * 1024;
+
+impl Request {
+    /// Whether an answer may have to sign a long body (qop `auth-int`).
+    pub(super) fn may_hash_much(&self) -> bool {
+        if self.auth.as_ref().and_then(Auth::asked).is_none() {
+            return false;
+        }
+        match self.body.as_ref().map(RequestBody::content) {
+            Some(Content::Memory(pieces)) => pieces.len() > MAX_HASHED_ANYWHERE,
+            // What is not in memory is never signed.
+            Some(Content::Source(_)) | None => false,
+        }
+    }
 }
 
 impl Call {
