@@ -167,3 +167,38 @@ fn a_redirect_sends_it_again_or_drops_all_of_it() {
     drop(session);
     peer.finish();
 }
+
+#[test]
+fn what_is_read_while_it_is_sent_is_compressed_in_every_coding() {
+    // SPEC Q9
+    let peer = Peer::serve(|request| match &request.target[..] {
+        "/again" => response("307 Over there", &[("Location", "/")], ""),
+        _ => ok(""),
+    });
+    let session = Session::new();
+    let text = text();
+    for (name, encoding) in all() {
+        let post = || session.post(peer.url("/")).compress(encoding);
+        let reader = Body::reader(std::io::Cursor::new(text.clone()));
+        post().body(reader).send().expect("an answer");
+        check(
+            &peer.requests()[peer.request_count() - 1],
+            name,
+            text.as_bytes(),
+        );
+        let sized = Body::sized_reader(std::io::Cursor::new("short"), 5);
+        post().body(sized).start_send().wait().expect("an answer");
+        check(&peer.requests()[peer.request_count() - 1], name, b"short");
+    }
+    // What has no bytes after all is still one whole body of its coding.
+    let post = session.post(peer.url("/")).compress(Encoding::Gzip);
+    post.body(Body::reader(std::io::empty()))
+        .send()
+        .expect("an answer");
+    check(&peer.requests()[peer.request_count() - 1], "gzip", b"");
+    // What can be read once cannot be sent again, compressed or not.
+    let post = session.post(peer.url("/again")).compress(Encoding::Gzip);
+    let once = Body::reader(std::io::Cursor::new("once"));
+    let error = post.body(once).send().expect_err("it is spent");
+    assert_eq!(error.kind(), Kind::BodyNotReplayable, "{error:#}");
+}
