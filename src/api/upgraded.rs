@@ -23,6 +23,9 @@ use crate::job::{TlsInfo, Tunnel};
 /// at once goes with the next read, write or [`flush`](Write::flush). Limits
 /// of the request end with its response; there are others here, for each call.
 ///
+/// Where the system has no poll(2), what would have to wait fails with
+/// [`io::ErrorKind::Unsupported`].
+///
 /// The connection is the program's own. It holds one of the slots of the
 /// [`limit`](crate::ConnectorBuilder::limit) until it is dropped, which closes
 /// it, with TLS's `close_notify`, and waits for nothing. Closing the connector

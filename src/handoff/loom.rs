@@ -113,6 +113,50 @@ fn pipe_no_lost_refill_and_no_lost_data() {
     });
 }
 
+/// A mark stalls the writer too, and taking it aside wakes it as well.
+#[test]
+fn pipe_marks_are_not_lost_and_give_room_back() {
+    loom::model(|| {
+        let (mut writer, mut reader) = pipe(Budget { low: 0, high: 1 });
+        let bell = Arc::new(Bell::default());
+        let driver = {
+            let bell = Arc::clone(&bell);
+            thread::spawn(move || {
+                writer.push(Bytes::from_static(b"x"));
+                let mut credit = writer.mark();
+                while credit != Credit::Open {
+                    bell.wait();
+                    credit = writer.credit();
+                }
+                writer.finish(());
+            })
+        };
+        let (mut got, mut marks) = (0, 0);
+        block_on(async {
+            loop {
+                let refill = match next(&mut reader).await {
+                    (Item::Data(data), refill) => {
+                        got += data.len();
+                        let aside = reader.next_mark();
+                        marks += usize::from(aside.is_some());
+                        refill || aside == Some(true)
+                    }
+                    (Item::Mark, refill) => {
+                        marks += 1;
+                        refill
+                    }
+                    _ => break,
+                };
+                if refill {
+                    bell.ring();
+                }
+            }
+        });
+        assert_eq!((got, marks), (1, 1));
+        driver.join().unwrap();
+    });
+}
+
 #[test]
 fn pipe_lost_writer_against_poll() {
     loom::model(|| {
