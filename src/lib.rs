@@ -62,7 +62,8 @@
 //! while names are being resolved. The first drives what is started and not
 //! waited for. A thread that blocks in `send`, or in the reading of a body, sends
 //! and receives by itself meanwhile, over a connection it is lent for that one
-//! call: see [`ConnectorBuilder::caller_drives`].
+//! call: see [`ConnectorBuilder::caller_drives`]. A request body that is not in
+//! memory is read by a thread of its own while it is sent: see [`Body`].
 //!
 //! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
 //! backend run on the connector's thread; decompression and JSON are done by
@@ -185,6 +186,7 @@ mod exports {
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
     pub use crate::api::download::{Download, DownloadProgress, Downloaded};
     pub use crate::api::events::{Event, Events, StopHandle};
+    pub use crate::api::form::{Form, Part};
     pub use crate::api::free::{delete, get, head, options, patch, post, put, request};
     pub use crate::api::pending::Pending;
     pub use crate::api::progress::Progress;

@@ -707,3 +707,31 @@ fn a_reader_is_compressed_while_it_is_sent() {
     let error = request.compress(miohttp::Encoding::Gzip).send();
     assert_eq!(error.expect_err("half a body").kind(), Kind::Io);
 }
+
+#[test]
+fn text_goes_out_in_the_charset_that_is_announced() {
+    // SPEC B2
+    let peer = echo();
+    let post = |charset: &str, body: Body| {
+        let announced = format!("text/html; charset={charset}");
+        let request = Session::new().post(peer.url("/"));
+        let sent = request.header("content-type", announced).body(body).send();
+        sent.and_then(Response::bytes)
+    };
+    let text = || Body::text("grüße");
+    assert_eq!(post("utf-8", text()).expect("UTF-8"), "grüße");
+    let latin = post("ISO-8859-1", text());
+    match cfg!(feature = "charset") {
+        true => assert_eq!(latin.expect("it fits"), &b"gr\xfc\xdfe"[..]),
+        false => assert_eq!(latin.expect_err("unknown").kind(), Kind::InvalidRequest),
+    }
+    let watched = post("ISO-8859-1", text().on_progress(|_| {}));
+    for refused in [post("us-ascii", text()), post("none such", text()), watched] {
+        let error = refused.expect_err("it would be read as something else");
+        assert_eq!(error.kind(), Kind::InvalidRequest);
+        assert_eq!(error.phase(), Some(Phase::Request));
+    }
+    // Bytes are what they are.
+    let bytes = post("ISO-8859-1", Body::bytes("grüße"));
+    assert_eq!(bytes.expect("as they are"), "grüße");
+}

@@ -8,6 +8,7 @@ pub(crate) mod completed;
 pub(crate) mod connector;
 pub(crate) mod download;
 pub(crate) mod events;
+pub(crate) mod form;
 pub(crate) mod free;
 #[cfg(feature = "json")]
 pub(crate) mod pairs;

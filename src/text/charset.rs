@@ -35,6 +35,14 @@ impl Charset {
         self.0.is_ascii_compatible()
     }
 
+    /// `None` if some of the text has no place in it.
+    pub(super) fn encode(self, text: &str) -> Option<Vec<u8>> {
+        let (bytes, written, is_damaged) = self.0.encode(text);
+        // The standard writes UTF-16 as UTF-8.
+        let fits = written == self.0 && !is_damaged;
+        fits.then(|| bytes.into_owned())
+    }
+
     pub(super) fn decode(self, bytes: &[u8], damage: Damage) -> Result<String, Undecodable> {
         let (text, damaged) = self.0.decode_without_bom_handling(bytes);
         match damaged && damage == Damage::Refuse {

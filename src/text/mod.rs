@@ -60,6 +60,25 @@ fn is_utf8(label: &str) -> bool {
         .any(|known| label.eq_ignore_ascii_case(known))
 }
 
+/// Text in the charset of this name; `None` if this build does not know it, or
+/// if it has no place for some of the text.
+pub(crate) fn encode(label: &str, text: &str) -> Option<Vec<u8>> {
+    let known = charset(label);
+    let starts = |family: &&str| {
+        let start = label.get(..family.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(family))
+    };
+    // Known or not, ASCII is the same in these.
+    let families = ["iso-8859-", "latin", "windows-125", "us-ascii", "ascii"];
+    if text.is_ascii() && families.iter().any(starts) {
+        return Some(text.as_bytes().to_vec());
+    }
+    if known == Some(Charset::UTF_8) && ["us-ascii", "ascii"].iter().any(starts) {
+        return None;
+    }
+    known?.encode(text)
+}
+
 /// Decodes what begins with a byte order mark, which goes before all else that
 /// names a charset; `None` if it begins with none.
 pub(crate) fn decode_marked(bytes: &[u8], damage: Damage) -> Option<Result<String, Undecodable>> {

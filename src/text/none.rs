@@ -27,6 +27,10 @@ impl Charset {
         true
     }
 
+    pub(super) fn encode(self, text: &str) -> Option<Vec<u8>> {
+        Some(text.as_bytes().to_vec())
+    }
+
     pub(super) fn decode(self, bytes: &[u8], damage: Damage) -> Result<String, Undecodable> {
         super::decode_utf8(bytes, damage)
     }

@@ -154,3 +154,26 @@ mod foreign {
 
     const SAMPLE_AND_MORE: usize = 300 * 1024;
 }
+
+#[test]
+fn text_is_encoded_where_it_fits() {
+    // SPEC B2
+    for (label, text, want) in [
+        ("utf-8", "grüße", Some("grüße".as_bytes())),
+        ("UTF8", "abc", Some(b"abc")),
+        ("us-ascii", "abc", Some(b"abc")),
+        ("us-ascii", "ü", None),
+        ("ISO-8859-1", "abc", Some(b"abc")),
+        ("no such charset", "abc", None),
+    ] {
+        assert_eq!(encode(label, text).as_deref(), want, "{label} {text}");
+    }
+    let latin = encode("iso-8859-1", "grüße");
+    let foreign = encode("iso-8859-1", "日本");
+    let utf16 = encode("utf-16le", "abc");
+    match cfg!(feature = "charset") {
+        true => assert_eq!(latin.as_deref(), Some(&b"gr\xfc\xdfe"[..])),
+        false => assert_eq!(latin, None),
+    }
+    assert_eq!((foreign, utf16), (None, None));
+}

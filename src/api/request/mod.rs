@@ -1,6 +1,7 @@
 //! A request being put together.
 
 mod again;
+mod charset;
 mod compress;
 mod options;
 mod query;
@@ -15,6 +16,7 @@ use url::Url;
 
 pub(crate) use self::again::Configure;
 use super::body::Driver;
+use super::form::Form;
 use super::pending::{Pending, wait_on};
 use super::response::Response;
 use super::send::Send;
@@ -118,6 +120,45 @@ impl RequestBuilder {
         self.with_body(body.into())
     }
 
+    /// A form as `multipart/form-data`, whatever is in it (SPEC Q4, F2). With
+    /// another body beside it the request is an error. A `Content-Type` header
+    /// of the request would go before the form's own, without which no server
+    /// can read it.
+    ///
+    /// ```no_run
+    /// use miohttp::{Form, Session};
+    ///
+    /// let form = Form::new().text("title", "Rome").file("photo", "IMG_0042.jpeg");
+    /// Session::new().post("http://example.com/album").multipart(form).send()?;
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn multipart(self, form: Form) -> Self {
+        self.with_body(form.into_multipart())
+    }
+
+    /// Pairs, a map or a struct as `application/x-www-form-urlencoded`
+    /// (SPEC Q4, B3): what [`query`](Self::query) takes, in a body. With another
+    /// body beside it the request is an error. For files see
+    /// [`multipart`](Self::multipart), and [`Body::form`] where nothing is
+    /// serialized.
+    ///
+    /// ```
+    /// let session = miohttp::Session::new();
+    /// let login = [("user", "ada"), ("password", "hunter2")];
+    /// let request = session.post("http://example.com/login").form(&login);
+    /// # drop(request);
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn form(self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
+        match crate::api::pairs::encode(pairs) {
+            Ok(text) => self.with_body(Body::urlencoded(text)),
+            Err(error) => {
+                let mistake = Error::invalid_request("the form cannot be encoded");
+                self.mistaken(mistake.with_source(error))
+            }
+        }
+    }
+
     /// A JSON body, sent as `application/json`. With another body beside it the
     /// request is an error (SPEC Q5).
     ///
@@ -217,6 +258,7 @@ impl RequestBuilder {
             request.auth = self.session.auth_for(&request.url).cloned();
             request.find_auth(self.session.context());
         }
+        charset::encode(&mut request).map_err(|error| error.with_url(&request.url))?;
         if let Some(compress) = self.settings.compress {
             (compress.apply)(compress.encoding, &mut request, self.settings.version)
                 .map_err(|error| error.with_url(&request.url))?;

@@ -20,6 +20,7 @@ pub(crate) mod source;
 
 use std::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -40,6 +41,8 @@ use crate::job::Pieces;
 /// | [`file`](Self::file), a [`File`](std::fs::File) | by the file's name | known | yes |
 /// | [`sized_reader`](Self::sized_reader) | `application/octet-stream` | known | no |
 /// | [`reader`](Self::reader), [`iter`](Self::iter), [`channel`](Self::channel) | `application/octet-stream` | unknown | no |
+/// | [`form`](Self::form) | `application/x-www-form-urlencoded` | known | yes |
+/// | a [`Form`](crate::Form) | by what is in it | if that of each part is | if each part can |
 ///
 /// A `Content-Type` header of the request goes before what is announced here,
 /// and of an empty body no type is announced (SPEC H6). A body of unknown
@@ -137,14 +140,30 @@ impl Body {
         Self::of(source::opener(open, length), content_type)
     }
 
+    /// The type of a file of this name.
+    pub(crate) fn guess(path: &Path) -> &'static str {
+        guess::guess(path)
+    }
+
+    /// The type that is announced for it.
+    pub(crate) fn announced_type(&self) -> Option<HeaderValue> {
+        let body = self.request_body()?;
+        body.content_type().cloned()
+    }
+
+    /// What is to be sent, if it can be.
+    pub(crate) fn request_body(&self) -> Option<&RequestBody> {
+        self.0.as_ref().ok()
+    }
+
     /// What is to be sent, or why it cannot be.
     pub(crate) fn into_request_body(self) -> Result<RequestBody, Error> {
         self.0
     }
 }
 
-const OCTETS: &str = "application/octet-stream";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const OCTETS: &str = "application/octet-stream";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 impl fmt::Debug for Body {
     // A body is the caller's own business, and may be long.

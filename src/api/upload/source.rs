@@ -30,8 +30,7 @@ pub(super) fn once(pull: Box<dyn Pull>, length: Option<u64>) -> Content {
 }
 
 /// Several, one behind the other.
-#[allow(dead_code, reason = "forms of several parts use it")]
-pub(super) fn joined(parts: Vec<Content>) -> Content {
+pub(crate) fn joined(parts: Vec<Content>) -> Content {
     let length = parts.iter().try_fold(0_u64, |sum, part| {
         let length = part.length()?;
         sum.checked_add(length)
