@@ -56,6 +56,13 @@ pub(crate) fn wake_gathered() {
     }
 }
 
+/// Wakes whom this thread has gathered, and at once from here on: a thread that
+/// ends gathers for nobody.
+pub(crate) fn end_gathering() {
+    wake_gathered();
+    GATHERED.set(None);
+}
+
 /// Wakes, containing a panic: a waker is the user's code, and the thread that
 /// wakes (the reactor, mostly) serves others too.
 pub(crate) fn wake(waker: Option<Waker>) {
@@ -168,6 +175,12 @@ mod tests {
             assert_eq!((one.woken(), other.woken()), (0, 0));
             wake_gathered();
             assert_eq!((one.woken(), other.woken()), (1, 1));
+            let (last, last_waker) = Count::new();
+            wake(Some(last_waker.clone()));
+            end_gathering();
+            assert_eq!(last.woken(), 1);
+            wake(Some(last_waker));
+            assert_eq!(last.woken(), 2, "nothing is gathered any more");
         };
         std::thread::spawn(gatherer).join().unwrap();
     }

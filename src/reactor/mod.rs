@@ -111,7 +111,8 @@ fn run(
     // Dropped commands and guards answer whoever waits on them.
     close_pool(&pool, &Error::internal("the reactor has ended"));
     drop(mailbox.close());
-    handoff::wake_gathered();
+    // What is dropped behind this may wake somebody, too.
+    handoff::end_gathering();
 }
 
 /// Closes a pool that has no reactor, or none any more. Whoever drives one of
