@@ -112,20 +112,21 @@ fn text_end(text: &[u8]) -> Option<usize> {
 }
 
 /// How much stands before the first byte that is neither letter, digit nor
-/// hyphen, which is what names are made of nearly always.
-#[inline(never)]
+/// hyphen, which is what names are made of nearly always. They are short: to
+/// look each byte up takes fewer steps than eight of them at a time.
 fn name_end(text: &[u8]) -> Option<usize> {
-    find(text, |word| {
-        let ascii = word & each(0x7f);
-        // Without their top bits no lane carries into the next.
-        let from = |word: u64, least: u8| word + each(0x80 - least);
-        let within = |word: u64, least: u8, most: u8| from(word, least) & !from(word, most + 1);
-        let letter = within(ascii | each(0x20), b'a', b'z');
-        let digit = within(ascii, b'0', b'9');
-        let hyphen = within(ascii, b'-', b'-');
-        !(letter | digit | hyphen) | word
-    })
+    text.iter().position(|byte| !NAME[usize::from(*byte)])
 }
+
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+        byte += 1;
+    }
+    table
+};
 
 /// The first byte whose top bit `judge` sets, given eight of them at a time:
 /// names and values are most of a head.
