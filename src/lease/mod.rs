@@ -335,7 +335,7 @@ impl Lessee {
 /// Whether a limit has passed, by a clock that was read a moment ago: only one
 /// that is about to pass is worth another look.
 fn is_over(at: Instant, now: Instant) -> bool {
-    at.saturating_duration_since(now) < Duration::from_millis(1) && at <= poll::now()
+    at < now + Duration::from_millis(1) && at <= poll::now()
 }
 
 /// A limit that a wait in a read cannot overshoot.
@@ -346,9 +346,7 @@ const FAR: Duration = PATIENCE.saturating_add(Duration::from_millis(50));
 fn wait(lease: &mut Lease, want: Want, now: Instant) -> Result<Instant, ConnFault> {
     // One call that waits and reads, instead of one for each. It wakes up late
     // if in vain, and a gap would be counted from before it.
-    let is_far = want
-        .deadline
-        .is_none_or(|at| at.saturating_duration_since(now) > FAR);
+    let is_far = want.deadline.is_none_or(|at| at > now + FAR);
     if want.read && !want.write && !want.gap && is_far && lease.link().stream_mut().may_wait() {
         lease.link().wait_in_read();
         return Ok(now);

@@ -392,7 +392,7 @@ impl Machine {
             } else if head.version() == Version::HTTP_10 && !facts.keep_alive {
                 self.note(CloseReason::Http10);
             }
-            let decoder = self.frame(&head, &facts).map_err(Fault::BadFraming)?;
+            let decoder = self.frame(&head, facts).map_err(Fault::BadFraming)?;
             self.receiving = Receiving::Body(decoder);
         }
         self.stop_upload();
@@ -412,7 +412,7 @@ impl Machine {
     }
 
     /// How the body ends: RFC 9112 §6.3, whose numbers the comments bear.
-    fn frame(&mut self, head: &ResponseHead, facts: &Facts) -> Result<Decoder, FramingFault> {
+    fn frame(&mut self, head: &ResponseHead, facts: Facts) -> Result<Decoder, FramingFault> {
         // 1: these have no body, whatever their fields say. (2, a 2xx to
         // CONNECT, has not come here.)
         if self.asked.is_head
@@ -423,11 +423,13 @@ impl Machine {
         {
             return Ok(Decoder::length(0));
         }
-        let coding = facts.coding.clone()?;
-        let beside = coding == Coding::Chunked
-            && (facts.length != Ok(None) || head.version() == Version::HTTP_10);
-        if self.limits.strict && (facts.is_doubtful || beside) {
-            return Err(FramingFault::Doubtful);
+        let coding = facts.coding?;
+        if self.limits.strict {
+            let beside = coding == Coding::Chunked
+                && (facts.length != Ok(None) || head.version() == Version::HTTP_10);
+            if facts.is_doubtful || beside {
+                return Err(FramingFault::Doubtful);
+            }
         }
         if facts.is_doubtful {
             self.note(CloseReason::DoubtfulFraming);
@@ -447,7 +449,7 @@ impl Machine {
             return Ok(Decoder::chunked());
         }
         // 5, 6
-        if let Some(length) = facts.length.clone()? {
+        if let Some(length) = facts.length? {
             return Ok(Decoder::length(length));
         }
         // 8. Whatever is taken for its body, for the server it lasts until close:
