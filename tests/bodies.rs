@@ -735,3 +735,17 @@ fn text_goes_out_in_the_charset_that_is_announced() {
     let bytes = post("ISO-8859-1", Body::bytes("grüße"));
     assert_eq!(bytes.expect("as they are"), "grüße");
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn bodies_in_the_making_go_over_tls() {
+    // SPEC B6, B9
+    let peer = Peer::serve_tls(support::TlsOptions::default(), |request| ok(&request.body));
+    let content = pattern(1_500_000);
+    let reader = Body::reader(io::Cursor::new(content.clone()));
+    let tls = miohttp::TlsConfig::new().add_root_pem(support::tls::ca_pem().as_bytes());
+    let request = Session::new().post(peer.url("/")).body(reader);
+    let sent = request.tls(&tls.expect("a root")).send();
+    let sent = sent.and_then(Response::bytes);
+    assert!(sent.expect("an echo") == content);
+}

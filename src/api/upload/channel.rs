@@ -44,7 +44,7 @@ impl Body {
     pub fn channel() -> (BodySender, Self) {
         let (writer, reader) = feed(BUDGET);
         let sender = BodySender {
-            writer,
+            writer: Some(writer),
             home: std::process::id(),
         };
         let channel = Channel {
@@ -86,7 +86,8 @@ impl Body {
 /// ```
 #[must_use = "dropping a sender fails its request"]
 pub struct BodySender {
-    writer: FeedWriter<Error>,
+    /// Taken by whatever ends the body.
+    writer: Option<FeedWriter<Error>>,
     /// The process that made it; in another nobody takes anything.
     home: u32,
 }
@@ -101,9 +102,12 @@ impl BodySender {
     /// [`Kind::Internal`](crate::Kind::Internal) where it would block on the
     /// connector's own thread.
     pub fn send(&mut self, data: impl Into<Bytes>) -> Result<(), Error> {
-        let room = block_on(None, |cx| self.poll_room(cx));
-        room.unwrap_or_else(|unwaited| Err(refused(unwaited)))?;
-        self.writer.push(data.into()).map_err(over)
+        let writer = self.writer()?;
+        let room = block_on(None, |cx| writer.poll_room(cx));
+        match room {
+            Ok(room) => room.and_then(|()| writer.push(data.into())).map_err(over),
+            Err(unwaited) => Err(refused(unwaited)),
+        }
     }
 
     /// As [`send`](Self::send), without blocking: gives the sender back when
@@ -132,13 +136,11 @@ impl BodySender {
     /// [`Kind::Write`](crate::Kind::Write): the request takes no more.
     pub fn try_send(&mut self, data: impl Into<Bytes>) -> Result<Option<Bytes>, Error> {
         let data = data.into();
-        match self
-            .writer
-            .poll_room(&mut Context::from_waker(Waker::noop()))
-        {
+        let writer = self.writer()?;
+        match writer.poll_room(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Ok(Some(data)),
             Poll::Ready(Err(gone)) => Err(over(gone)),
-            Poll::Ready(Ok(())) => self.writer.push(data).map(|()| None).map_err(over),
+            Poll::Ready(Ok(())) => writer.push(data).map(|()| None).map_err(over),
         }
     }
 
@@ -147,30 +149,50 @@ impl BodySender {
     /// # Errors
     /// [`Kind::Write`](crate::Kind::Write): the request takes no more, and so
     /// the end of its body was not sent.
-    pub fn finish(self) -> Result<(), Error> {
-        self.writer.finish(Ok(())).map_err(over)
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.writer()?;
+        self.end(Ok(())).map_err(over)
     }
 
     /// Gives the body up: the request fails with
     /// [`Kind::Io`](crate::Kind::Io), and with `error` as the cause, and its
     /// connection is closed. Never blocks. A request that is over is not
     /// touched by this.
-    pub fn abort(self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+    pub fn abort(mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         let aborted = Error::of_source("the request body was given up").with_source(error);
-        let _ = self.writer.finish(Err(aborted));
+        if self.writer().is_ok() {
+            let _ = self.end(Err(aborted));
+        }
     }
 
     /// Whether the request takes no more of its body; from then on sending
     /// fails.
     pub fn is_over(&self) -> bool {
-        self.writer.is_abandoned()
+        let is_home = std::process::id() == self.home;
+        let writer = self.writer.as_ref().filter(|_| is_home);
+        writer.is_none_or(FeedWriter::is_abandoned)
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self.writer.poll_room(cx) {
-            // It would be for ever.
-            Poll::Pending if std::process::id() != self.home => Poll::Ready(Err(Error::closed())),
-            room => room.map_err(over),
+    /// In a child of the process nobody takes anything, and a lock may be held
+    /// for ever.
+    fn writer(&mut self) -> Result<&mut FeedWriter<Error>, Error> {
+        let is_home = std::process::id() == self.home;
+        let writer = self.writer.as_mut().filter(|_| is_home);
+        writer.ok_or_else(Error::closed)
+    }
+
+    fn end(&mut self, end: Result<(), Error>) -> Result<(), Gone> {
+        match self.writer.take() {
+            Some(writer) => writer.finish(end),
+            None => Err(Gone),
+        }
+    }
+}
+
+impl Drop for BodySender {
+    fn drop(&mut self) {
+        if std::process::id() != self.home {
+            std::mem::forget(self.writer.take());
         }
     }
 }
@@ -204,18 +226,25 @@ struct Sending(Option<(BodySender, Bytes)>);
 
 impl Operation<BodySender> for Sending {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodySender, Error>> {
-        let Some((sender, _)) = &mut self.0 else {
+        let Some((sender, data)) = &mut self.0 else {
             return Poll::Ready(Err(Error::internal("the sender was taken already")));
         };
-        match sender.poll_room(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {}
+        let pushed = sender.writer().and_then(|writer| {
+            let Poll::Ready(room) = writer.poll_room(cx) else {
+                return Ok(false);
+            };
+            let pushed = room.and_then(|()| writer.push(std::mem::take(data)));
+            pushed.map(|()| true).map_err(over)
+        });
+        match pushed {
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(true) => {
+                let sender = self.0.take().map(|(sender, _)| sender);
+                let taken = || Error::internal("the sender was taken already");
+                Poll::Ready(sender.ok_or_else(taken))
+            }
         }
-        let Some((mut sender, data)) = self.0.take() else {
-            return Poll::Pending;
-        };
-        Poll::Ready(sender.writer.push(data).map(|()| sender).map_err(over))
     }
 
     fn target(&self) -> CancelHandle {
