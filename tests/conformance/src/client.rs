@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miohttp::{
-    Auth, BasicAuth, Body, Connector, Cookie, CookieJar, DigestAuth, HeaderName, HeaderValue,
-    Method, RedirectPolicy, RequestBuilder, Session, Url, Version,
+    Auth, BasicAuth, Body, Connector, Cookie, CookieJar, DigestAuth, Form, HeaderName, HeaderValue,
+    Method, Part, RedirectPolicy, RequestBuilder, Session, Url, Version,
 };
 use serde_json::{Value, json};
 
@@ -175,6 +175,9 @@ fn build(
         let body = Body::bytes(STANDARD.decode(body)?);
         builder = builder.body(body);
     }
+    if !request.form.is_empty() {
+        builder = builder.multipart(form(request)?);
+    }
     if let Some(content_type) = &request.content_type {
         builder = builder.header("content-type", content_type.as_str());
     }
@@ -195,6 +198,23 @@ fn redirects(request: &Request) -> RedirectPolicy {
         return RedirectPolicy::None;
     }
     RedirectPolicy::Limit(u32::try_from(request.max_redirects).unwrap_or(u32::MAX))
+}
+
+/// The fields of a form; what has no type of its own goes without one, too.
+fn form(request: &Request) -> Result<Form, Box<dyn Error>> {
+    let mut form = Form::new();
+    for field in &request.form {
+        let value = STANDARD.decode(&field.value_base64)?;
+        let mut part = Part::bytes(value);
+        if let Some(name) = &field.filename {
+            part = part.file_name(to_text(name));
+        }
+        if let Some(content_type) = &field.content_type {
+            part = part.content_type(content_type);
+        }
+        form = form.part(to_text(&field.name), part);
+    }
+    Ok(form)
 }
 
 /// The URL without its userinfo, where that is for another scheme than Basic,
