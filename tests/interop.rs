@@ -8,7 +8,8 @@
     feature = "tls",
     feature = "gzip",
     feature = "json",
-    feature = "cookies"
+    feature = "cookies",
+    feature = "digest"
 ))]
 
 #[path = "interop/bodies.rs"]

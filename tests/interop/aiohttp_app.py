@@ -3,7 +3,7 @@
   /bytes/N         N bytes of the pattern line, with Content-Length
   /chunked?n=N     N bytes (default 65536) in chunks of 1000
   /gzip /deflate /br /zstd   64 KiB, compressed whatever the client accepts
-  /echo            JSON: method, target, headers in order, length and text of the body
+  /echo            JSON: method, target, headers in order, length, hash and text of the body
   /form            JSON: the fields of a form, urlencoded or multipart, in order
   /file            64 KiB from a file, with ranges
   /mirror          the request's body as it came, streamed back in chunks
@@ -72,6 +72,7 @@ async def echo(request):
                 for name, value in request.raw_headers
             ],
             "length": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
             "text": body[:1000].decode("utf-8", "replace"),
         }
     )
