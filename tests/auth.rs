@@ -266,6 +266,28 @@ fn a_stale_nonce_is_replaced() {
 }
 
 #[test]
+fn a_nonce_that_is_used_up_at_once_is_replaced_once() {
+    // SPEC A7: the answer to a challenge is stale; a third time is too many.
+    for (stale_answers, sent, status) in [(1, 3, 200), (9, 3, 401)] {
+        let guard = Guard::new("auth");
+        let judge = Arc::clone(&guard);
+        let peer = Peer::serve(move |request| {
+            let is_new = request.header("authorization").is_some();
+            if is_new && judge.nonce.load(Ordering::Relaxed) <= stale_answers {
+                judge.nonce.fetch_add(1, Ordering::Relaxed);
+            }
+            judge.answer(request)
+        });
+        let answer = Session::new().get(peer.url("/")).auth(digest()).send();
+        let answer = answer.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.attempts()),
+            (status, sent)
+        );
+    }
+}
+
+#[test]
 fn the_next_nonce_is_taken() {
     // SPEC A7
     let guard = Guard::new("auth");

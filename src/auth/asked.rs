@@ -19,7 +19,7 @@ use url::{Origin, Url};
 
 use super::challenge::{Params, challenges, params};
 use super::digest::{Digest, Signer};
-use super::{Auth, BasicAuth, Message, Repr};
+use super::{Auth, BasicAuth, Message, Repr, Wanted};
 use crate::digest;
 use crate::error::{Error, Kind, Phase};
 use crate::sync::{Mutex, lock};
@@ -52,7 +52,8 @@ use crate::sync::{Mutex, lock};
 /// Logins that are not ASCII are sent and hashed in UTF-8.
 ///
 /// A request is sent once more for a `401`, not twice: what comes then is the
-/// answer. A challenge that cannot be answered (damaged, without a nonce, of an
+/// answer. Only where the server says then that the credentials were right and
+/// their nonce is used up (`stale`) it goes a last time, with the new one. A challenge that cannot be answered (damaged, without a nonce, of an
 /// algorithm nobody knows) is an error of kind
 /// [`Protocol`](crate::Kind::Protocol) with the response's status and headers. A
 /// `401` without any Digest challenge is a response like any other. A body that
@@ -261,8 +262,7 @@ impl Asked {
         Ok(Some(value))
     }
 
-    /// Reads the challenges of a response to a request for this URL; whether
-    /// the request is to be made again. `was_sent`: it carried credentials.
+    /// Reads the challenges of a response to a request for this URL. `was_sent`: it carried credentials.
     ///
     /// # Errors
     /// There is a Digest challenge and it cannot be answered.
@@ -271,7 +271,7 @@ impl Asked {
         url: &Url,
         fields: impl Iterator<Item = &'a [u8]>,
         was_sent: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<Wanted, Error> {
         let mut found = None;
         let mut refused = None;
         let mut offers_basic = false;
@@ -279,7 +279,10 @@ impl Asked {
             for challenge in challenges(field) {
                 if challenge.is("digest") && found.is_none() {
                     match Digest::read(&challenge.params) {
-                        Ok(digest) => found = Some((digest, space(url, &challenge.params))),
+                        Ok(digest) => {
+                            let is_stale = challenge.params.is_true("stale");
+                            found = Some((digest, space(url, &challenge.params), is_stale));
+                        }
                         Err(why) => refused = refused.or(Some(why)),
                     }
                 }
@@ -288,20 +291,26 @@ impl Asked {
         }
         let mut state = lock(&self.0.state);
         if !state.is_home(url) && !state.covers(url) {
-            return Ok(false);
+            return Ok(Wanted::Nothing);
         }
-        if let Some((digest, space)) = found {
+        if let Some((digest, space, is_stale)) = found {
             state.use_digest(url, digest, space)?;
-            return Ok(true);
+            return Ok(match is_stale {
+                true => Wanted::NewNonce,
+                false => Wanted::Credentials,
+            });
         }
         if self.0.of.or_basic && offers_basic {
             let again = !(was_sent && matches!(state.known, Known::Basic));
             state.known = Known::Basic;
-            return Ok(again);
+            return Ok(match again {
+                true => Wanted::Credentials,
+                false => Wanted::Nothing,
+            });
         }
         match refused {
             Some(why) => Err(unanswerable(why)),
-            None => Ok(false),
+            None => Ok(Wanted::Nothing),
         }
     }
 
@@ -437,7 +446,8 @@ pub(crate) fn check_challenge(field: &[u8]) {
     let auth = Auth::any("us\"er\\", "secret");
     let Some(asked) = auth.asked() else { return };
     asked.told(&url, field);
-    if !matches!(asked.challenged(&url, [field].into_iter(), false), Ok(true)) {
+    let wanted = asked.challenged(&url, [field].into_iter(), false);
+    if !matches!(wanted, Ok(Wanted::Credentials | Wanted::NewNonce)) {
         return;
     }
     let mut message = Message {

@@ -4,7 +4,7 @@
 use http::HeaderValue;
 use url::Url;
 
-use super::Message;
+use super::{Message, Wanted};
 use crate::error::Error;
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Asked {
         _: &Url,
         _: impl Iterator<Item = &'a [u8]>,
         _: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<Wanted, Error> {
         match *self {}
     }
 

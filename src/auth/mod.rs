@@ -71,6 +71,20 @@ enum Repr {
     Asked(Asked),
 }
 
+/// What a response's challenges come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "digest"),
+    expect(dead_code, reason = "without Digest nothing is asked for")
+)]
+pub(crate) enum Wanted {
+    /// Nothing that is to be had here.
+    Nothing,
+    Credentials,
+    /// The credentials were right, their nonce is used up (`stale`).
+    NewNonce,
+}
+
 /// The request that an answer to a challenge is for.
 #[cfg_attr(
     not(feature = "digest"),

@@ -2,7 +2,7 @@
 //! and what a `401` means for it.
 //!
 //! ```text
-//! First ──────────────────────────── 401 ──▶ Answered ── anything ──▶ deliver
+//! First ──────────────────────────── 401 ──▶ Answered ─ stale ─▶ Renewed ──▶ deliver
 //!   └─ held back ─▶ Held ─── 401 ───────────────▲
 //!                     └─ anything else ─▶ Whole ┘
 //! ```
@@ -13,7 +13,7 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 
 use super::{Call, Content, Request, RequestBody};
-use crate::auth::{Asked, Auth, Message};
+use crate::auth::{Asked, Auth, Message, Wanted};
 use crate::error::Error;
 use crate::head::{RequestHead, ResponseHead};
 use crate::job::{Exchange, Next, Pieces, Reply};
@@ -27,8 +27,10 @@ pub(super) enum Turn {
     Held,
     /// Sent again, with its body, since nobody asked.
     Whole,
-    /// A challenge has been answered. There is no second time.
+    /// A challenge has been answered. There is no second time,
     Answered,
+    /// unless its nonce was used up by then.
+    Renewed,
 }
 
 /// A longer body is signed, should it have to be, by whoever waits for its
@@ -88,13 +90,14 @@ impl Call {
                 (!piece.is_empty()).then_some(piece)
             })
         });
+        let is_asked = matches!(self.turn, Turn::Answered | Turn::Renewed);
         let mut message = Message {
             method: head.method.as_str(),
             url: &self.request.url,
             target: &head.target,
             body: pieces.as_mut().map(|pieces| pieces as _),
         };
-        if let Some(value) = asked.value(&mut message, self.turn == Turn::Answered)? {
+        if let Some(value) = asked.value(&mut message, is_asked)? {
             head.fields.append(AUTHORIZATION, value);
         }
         Ok(())
@@ -116,16 +119,19 @@ impl Call {
         let url = &self.request.url;
         let was_sent = sent.head.fields.contains("authorization");
         let turn = match (head.status(), self.turn) {
-            (StatusCode::UNAUTHORIZED, Turn::Answered) => {
-                // For the requests to come: this one has had its answer.
-                let _ = asked.challenged(url, head.values("www-authenticate"), was_sent);
-                return Ok(false);
-            }
-            (StatusCode::UNAUTHORIZED, _) => {
-                if !asked.challenged(url, head.values("www-authenticate"), was_sent)? {
+            (StatusCode::UNAUTHORIZED, turn @ (Turn::Answered | Turn::Renewed)) => {
+                // For the requests to come, too: this one has had its answer.
+                let wanted = asked.challenged(url, head.values("www-authenticate"), was_sent);
+                if turn == Turn::Renewed || !matches!(wanted, Ok(Wanted::NewNonce)) {
                     return Ok(false);
                 }
-                Turn::Answered
+                Turn::Renewed
+            }
+            (StatusCode::UNAUTHORIZED, _) => {
+                match asked.challenged(url, head.values("www-authenticate"), was_sent)? {
+                    Wanted::Nothing => return Ok(false),
+                    Wanted::Credentials | Wanted::NewNonce => Turn::Answered,
+                }
             }
             (_, turn) => {
                 if was_sent {
