@@ -9,8 +9,8 @@ mod bodies;
 use std::time::{Duration, Instant};
 
 use miohttp::{
-    Answer, Connector, Error, Kind, Method, Phase, Query, RedirectPolicy, RequestBuilder, Resolve,
-    Response, RetryPolicy, Session, StatusCode, Timeout, Timeouts, wait_all,
+    Answer, Connector, Error, IpFamily, Kind, Method, Phase, Query, RedirectPolicy, RequestBuilder,
+    Resolve, Response, RetryPolicy, Session, StatusCode, Timeout, Timeouts, wait_all,
 };
 use support::{Gate, Peer, PeerConn, ok, refusing_address, response};
 
@@ -429,4 +429,20 @@ fn cookies_of_a_refused_try_are_sent_with_the_next() {
     let builder = Session::builder().cookie_jar(jar).retry(hasty());
     let response = builder.build().get(peer.url("/")).send().unwrap();
     assert_eq!(response.text().unwrap(), "a=1");
+}
+
+#[test]
+fn what_fails_at_once_again_and_again_ends_in_its_error() {
+    // SPEC Y2
+    // No address of this family: there is nothing to wait for.
+    let connector = Connector::builder().ip_family(IpFamily::V6).build();
+    let policy = RetryPolicy::new()
+        .attempts(700)
+        .backoff(Duration::ZERO, Duration::ZERO)
+        .budget(None);
+    let session = session(&connector, policy);
+    let pending = session.get("http://127.0.0.1:9/").start_send();
+    let error = pending.wait().unwrap_err();
+    assert_eq!(error.kind(), Kind::Dns, "{error:#}");
+    assert_eq!(error.stats().attempts, 700);
 }

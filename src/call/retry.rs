@@ -112,7 +112,8 @@ impl RetryPolicy {
     }
 
     /// How long to wait before the second try, doubled before each further one,
-    /// and how long at most. A zero `first` does not wait.
+    /// and how long at most. A zero `first` does not wait,
+    /// but for a millisecond after a failure.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
         self.backoff = (first, most);
         self

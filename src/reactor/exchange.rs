@@ -62,6 +62,9 @@ pub(super) enum Running<N: Net> {
     Streaming { token: Token, outlet: Outlet },
 }
 
+/// Between a failure and the next try.
+const LEAST_REST: Duration = Duration::from_millis(1);
+
 /// T2, as a point in time.
 pub(super) type ConnectLimit = Option<Instant>;
 
@@ -340,7 +343,12 @@ impl<N: Net> Engine<N> {
     ) {
         self.remove(id);
         let failure = Failure { error, progress };
-        if let Next::Again(next) = advance(exchange, Err(failure), self.now) {
+        if let Next::Again(mut next) = advance(exchange, Err(failure), self.now) {
+            if let Some(until) = &mut next.not_before {
+                // What fails as soon as it starts would come back here before
+                // it has left, ever deeper, and nobody else had a turn.
+                *until = (*until).max(self.now + LEAST_REST);
+            }
             self.start(id, next);
         }
     }
