@@ -107,6 +107,33 @@ fn a_connection_that_was_used_before_can_be_switched() {
 }
 
 #[test]
+fn a_switch_has_no_body_whatever_its_head_says() {
+    // SPEC N1, R39
+    for coding in [
+        "gzip",
+        "deflate, gzip, deflate, gzip, deflate, gzip, deflate",
+    ] {
+        for session in sessions(|connector| connector) {
+            let head = SWITCH.replace("\r\n\r\n", "\r\nContent-Encoding: ");
+            let head = format!("{head}{coding}\r\nContent-Length: 9\r\n\r\n");
+            let peer = Peer::start(move |conn| {
+                conn.request()?;
+                conn.write(head.as_bytes())?;
+                echo(conn)
+            });
+            let response = asking(session.get(peer.url("/"))).send();
+            let body = response.expect("an answer").bytes().expect("no body");
+            assert!(body.is_empty());
+            let mut connection = upgraded(&session, &peer.url("/"));
+            connection.write_all(b"hello").expect("written");
+            let mut bytes = [0; 5];
+            connection.read_exact(&mut bytes).expect("the echo");
+            assert_eq!(&bytes, b"hello");
+        }
+    }
+}
+
+#[test]
 fn much_goes_both_ways() {
     // SPEC N1
     const LENGTH: usize = 5_000_000;

@@ -180,7 +180,9 @@ impl Body {
     /// the body's first error.
     pub(crate) fn decode(&mut self) {
         let head = &self.about.head;
-        if head.first("content-encoding").is_none() {
+        // Behind a switch of protocols no body comes, whatever the head says.
+        let has_body = !matches!(self.source, Source::Upgraded(_));
+        if !has_body || head.first("content-encoding").is_none() {
             return;
         }
         let limits = Limits {
@@ -535,7 +537,7 @@ impl Body {
             decoding.holds_more = false;
         }
         let before = std::mem::replace(&mut self.source, Source::Failed(error));
-        if let Source::Stream(_) = before {
+        if let Source::Stream(_) | Source::Upgraded(_) = before {
             if self.is_foreign() {
                 // Its lock may be held for ever in the child of a process.
                 std::mem::forget(before);
