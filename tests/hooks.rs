@@ -376,6 +376,37 @@ fn whoever_drops_an_undecided_request_frees_its_connection() {
     gate.open();
 }
 
+/// The last holder of a request that nobody waits for is the reactor.
+#[test]
+fn a_rule_is_not_dropped_on_the_reactors_thread() {
+    struct Tells(std::sync::mpsc::Sender<Option<String>>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().name().map(str::to_owned));
+        }
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    let tells = Tells(tell);
+    let rule = RedirectPolicy::custom(move |_| {
+        let _ = &tells;
+        Action::Follow
+    });
+    let gate = Gate::new();
+    let silent = gate.clone();
+    let peer = Peer::start(move |conn| {
+        conn.request()?;
+        silent.wait();
+        Ok(())
+    });
+    let session = Session::new();
+    let pending = session.get(peer.url("/")).redirects(rule).start_send();
+    gate.wait_for_arrivals(1);
+    drop(pending);
+    let dropped = told.recv_timeout(WATCHDOG).expect("it is dropped");
+    assert_ne!(dropped.as_deref(), Some("miohttp"));
+    gate.open();
+}
+
 #[test]
 fn a_panic_in_a_rule_is_the_callers_and_leaks_nothing() {
     // SPEC D14

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::mem;
+use std::thread;
 use std::time::Instant;
 
 use super::{Answer, Call};
 use crate::error::Error;
+use crate::handoff::park;
 use crate::handoff::slot::{SlotReceiver, slot};
 use crate::job::{Exchange, Failure, Next, Reply, ReplyBody};
 
@@ -54,9 +56,26 @@ impl Call {
             outcome,
         };
         // With nobody to decide it is over: dropped, and its body with it.
-        let _ = told.fill(Told::Undecided(Box::new(Undecided { step, receiver })));
+        let told = told.fill(Told::Undecided(Box::new(Undecided { step, receiver })));
+        if let Err(Told::Undecided(undecided)) = told {
+            let Step { call, outcome, .. } = undecided.step;
+            drop(outcome);
+            drop_elsewhere(call);
+        }
         Next::Deliver
     }
+}
+
+/// It may be the last that holds the caller's own code, and to drop that is to
+/// run some of it.
+fn drop_elsewhere(call: Box<Call>) {
+    if !park::is_forbidden() {
+        return drop(call);
+    }
+    // Without a thread it is dropped here after all.
+    let _ = thread::Builder::new()
+        .name("miohttp-drop".to_owned())
+        .spawn(move || drop(call));
 }
 
 impl Undecided {
