@@ -226,11 +226,14 @@ impl Asked {
         let signing = {
             let mut state = lock(&self.0.state);
             let unasked = self.0.of.preemptive && state.covers(message.url);
+            let is_home = state.is_home(message.url);
             if !is_asked && !unasked {
                 return Ok(None);
             }
             match &mut state.known {
                 Known::Nothing => return Ok(None),
+                // The password itself is for nobody but the first origin.
+                Known::Basic if !is_home => return Ok(None),
                 Known::Basic => None,
                 Known::Digest(session) => {
                     // A server that lets a nonce serve so often gets it again
@@ -300,7 +303,7 @@ impl Asked {
                 false => Wanted::Credentials,
             });
         }
-        if self.0.of.or_basic && offers_basic {
+        if self.0.of.or_basic && offers_basic && state.is_home(url) {
             let again = !(was_sent && matches!(state.known, Known::Basic));
             state.known = Known::Basic;
             return Ok(match again {

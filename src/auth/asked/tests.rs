@@ -205,6 +205,23 @@ fn any_takes_what_is_offered_and_digest_first() {
 }
 
 #[test]
+fn the_password_itself_goes_to_the_first_origin_alone() {
+    // SPEC A7
+    let auth = Auth::any("user", "secret");
+    sent(&auth, HOME, false);
+    let field = format!(r#"{FIRST}, domain="/ http://b.test/""#);
+    assert!(challenge(&auth, HOME, &[&field]).unwrap());
+    // A domain says where the answers are good, not who may have the password.
+    assert!(!challenge(&auth, "http://b.test/", &["Basic"]).unwrap());
+    assert!(has(sent(&auth, "http://b.test/", true), "Digest "));
+    assert!(has(sent(&auth, HOME, false), "Digest "));
+    // Another thread's request may turn to Basic between challenge and answer.
+    assert!(challenge(&auth, HOME, &["Basic"]).unwrap());
+    assert_eq!(sent(&auth, "http://b.test/", true), None);
+    assert!(has(sent(&auth, HOME, false), "Basic "));
+}
+
+#[test]
 fn a_session_keeps_its_client_nonce() {
     // SPEC A7: what the secret is made of must not change under a server.
     let cnonce = |value: Option<String>| {
