@@ -88,6 +88,15 @@ fn a_body_is_sent_in_every_coding() {
             joined.as_bytes(),
         );
     }
+    // It is chunked anyway, so asking for that is no contradiction.
+    let post = session.post(peer.url("/")).compress(Encoding::Gzip);
+    let post = post.chunked(true).body(text.clone());
+    post.send().expect("an answer");
+    check(
+        peer.requests().last().expect("a request"),
+        "gzip",
+        text.as_bytes(),
+    );
     drop(session);
     peer.finish();
 }

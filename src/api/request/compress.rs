@@ -74,7 +74,9 @@ fn compress(encoding: Encoding, request: &mut Request, version: Version) -> Resu
     }
     *body = encoded(encoding, body)?;
     fields.append_static("content-encoding", encoding.name());
-    if !fields.contains("transfer-encoding") {
+    // Where chunks are asked for, they are announced with the framing.
+    let is_chunked = request.extra.as_ref().is_some_and(|extra| extra.chunked);
+    if !is_chunked && !fields.contains("transfer-encoding") {
         fields.append_static("transfer-encoding", "chunked");
     }
     Ok(())
