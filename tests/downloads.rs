@@ -426,6 +426,73 @@ fn what_does_not_help_is_an_error() {
 }
 
 #[test]
+fn a_wait_longer_than_any_clock_is_a_wait() {
+    let folder = Scratch::new("download-wait");
+    let path = folder.0.join("l.bin");
+    let bytes = file(1_000);
+    let peer = Peer::start(move |conn| {
+        conn.request()?;
+        break_off(conn, &bytes, 500, &[])
+    });
+    // With a connector of its own a session ends what is under way.
+    let connector = miohttp::Connector::default();
+    let session = Session::builder().connector(connector).build();
+    let closing = session.clone();
+    let download = session.download(peer.url("/"), &path);
+    let error = download
+        .retry_delay(Duration::MAX)
+        .progress(move |_| closing.close())
+        .run();
+    assert_eq!(error.expect_err("closed").kind(), Kind::Closed);
+}
+
+#[test]
+fn what_somebody_else_writes_into_the_part_is_no_file() {
+    let folder = Scratch::new("download-shared");
+    let path = folder.0.join("m.bin");
+    let bytes = file(50_000);
+    let peer = Peer::serve(proper(bytes.clone()));
+    let part = beside(&path, ".part");
+    let session = Session::new();
+    // As another download of the same file would, once and again and again.
+    for (times, is_left) in [(1, false), (usize::MAX, true)] {
+        let (part, mut left) = (part.clone(), times);
+        let done = download(&session, peer.url("/f"), &path).progress(move |progress| {
+            if left > 0 && progress.received() == 50_000 {
+                left -= 1;
+                let mut file = fs::OpenOptions::new().append(true).open(&part);
+                let file = file.as_mut().expect("a part");
+                io::Write::write_all(file, b"!").expect("it is written");
+            }
+        });
+        match done.run() {
+            Ok(_) => {
+                assert!(!is_left);
+                assert!(fs::read(&path).expect("a file") == bytes, "mixed");
+                fs::remove_file(&path).expect("it is there");
+            }
+            Err(error) => assert!(is_left && error.kind() == Kind::Payload, "{error:#}"),
+        }
+        assert_eq!(names(&folder), [""; 0]);
+    }
+}
+
+#[test]
+fn a_length_beside_chunks_does_not_count() {
+    let folder = Scratch::new("download-both");
+    let path = folder.0.join("n.bin");
+    let peer = Peer::start(|conn| {
+        conn.request()?;
+        let fields = [("Transfer-Encoding", "chunked"), ("Content-Length", "3")];
+        conn.write(head("200 OK", &fields))?;
+        conn.write("5\r\nhello\r\n0\r\n\r\n")
+    });
+    let session = Session::new();
+    let done = download(&session, peer.url("/"), &path).retries(0).run();
+    assert_eq!(done.expect("a file").length(), 5);
+}
+
+#[test]
 fn a_server_that_never_sends_the_same_file_is_left() {
     let folder = Scratch::new("download-anew");
     let path = folder.0.join("k.bin");

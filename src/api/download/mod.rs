@@ -375,7 +375,9 @@ impl Download {
             (StatusCode::OK, _) => {
                 let now = std::time::SystemTime::now();
                 let validator = validator(response.headers(), now);
-                let total = response.content_length();
+                // A length beside chunks does not count (RFC 9112 §6.3).
+                let is_chunked = response.headers().contains_key("transfer-encoding");
+                let total = response.content_length().filter(|_| !is_chunked);
                 part.begin(validator, total).map_err(unwritten)?;
             }
             (StatusCode::PARTIAL_CONTENT, Some((length, validator))) => {
@@ -407,6 +409,9 @@ impl Download {
             }
         }
         self.receive(response, part)?;
+        if !part.is_ours().map_err(unwritten)? {
+            return Err(start_over(part, "somebody else writes into the part"));
+        }
         match part.total() {
             Some(total) if part.length() > total => {
                 Err(start_over(part, "more came than the file has"))
@@ -445,16 +450,18 @@ impl Download {
             0 => Duration::ZERO,
             _ => self.retry_delay.saturating_mul(1 << doublings),
         };
-        let end = Instant::now() + wait.min(LONGEST_WAIT.max(self.retry_delay));
+        // A moment beyond the clock's reach never comes.
+        let end = Instant::now().checked_add(wait.min(LONGEST_WAIT.max(self.retry_delay)));
         loop {
             if self.session.is_closed() {
                 return Err(Error::closed());
             }
             let now = Instant::now();
-            if now >= end {
+            if end.is_some_and(|end| now >= end) {
                 return Ok(());
             }
-            match block_on(Some(end.min(now + LOOK)), |_| Poll::<()>::Pending) {
+            let look = end.map_or(now + LOOK, |end| end.min(now + LOOK));
+            match block_on(Some(look), |_| Poll::<()>::Pending) {
                 Err(Unwaited::Forbidden) => return Err(refused(Unwaited::Forbidden)),
                 Err(Unwaited::Late) | Ok(()) => {}
             }

@@ -140,6 +140,12 @@ impl Part {
         Ok(())
     }
 
+    /// Whether it is as long as what was written: another download of the same
+    /// file at the same time would have mixed its own bytes in.
+    pub(super) fn is_ours(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() == self.length)
+    }
+
     /// The hash of what is on the disk.
     #[cfg(feature = "digest")]
     pub(super) fn sha256(&self) -> io::Result<String> {
