@@ -253,6 +253,27 @@ fn a_file_that_changes_its_length_meanwhile_fails_its_request() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_is_closed_when_its_request_is_over() {
+    // SPEC B5
+    let file = Temporary::new("closed", &pattern(100_000));
+    let path = file.0.canonicalize().expect("it is there");
+    let is_open = || {
+        let open = fs::read_dir("/proc/self/fd").expect("what is open here");
+        let mut open = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        open.any(|target| target == path)
+    };
+    let body = Body::file(&file.0);
+    assert!(is_open(), "from the start");
+    arrived(body);
+    let start = std::time::Instant::now();
+    while is_open() {
+        assert!(start.elapsed() < WATCHDOG, "it is still open");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn a_source_that_fails_fails_its_request_with_its_own_error() {
     // SPEC B8

@@ -156,7 +156,7 @@ mod foreign {
 
     #[test]
     fn declared_charsets_are_decoded() {
-        // SPEC J1
+        // SPEC J1, R21
         let session = Session::new();
         for (content_type, body, want) in [
             ("text/plain; charset=latin1", &b"\xe4"[..], "\u{e4}"),

@@ -34,11 +34,22 @@ fn every_verb_goes_by_one_session_without_cookies() {
     }
     assert_eq!(peer.connections(), 1, "it is kept alive");
 
+    // By a name, too: an address would have no cookies anyway.
+    let named = peer.url_for("localhost", "/");
+    for _ in 0..2 {
+        let response = miohttp::get(&*named).send().expect("an answer");
+        assert!(response.headers().contains_key("set-cookie"));
+        response.bytes().expect("no body");
+        let request = peer.requests().pop().expect("it came");
+        assert_eq!(request.header("cookie"), None);
+    }
+    let connections = peer.connections();
+
     // On another thread it is the same.
     let url = peer.url("/");
     let elsewhere = std::thread::spawn(move || miohttp::get(url).send().map(drop));
     elsewhere.join().expect("no panic").expect("an answer");
-    assert_eq!(peer.connections(), 1);
+    assert_eq!(peer.connections(), connections);
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn a_body_outlives_everything_else() {
 
 #[test]
 fn a_started_chunk_lends_the_body_and_gives_it_back() {
-    // SPEC R31
+    // SPEC R31, R36
     let gate = Gate::new();
     let peer = half_a_body(&gate, HALF.len() + REST.len());
     let mut response = Session::new().get(peer.url("/")).send().unwrap();

@@ -6,7 +6,7 @@ mod support;
 use std::error::Error as _;
 use std::io::{BufRead, Read};
 
-use miohttp::{Bytes, IncompleteRead, Kind, Response, Session};
+use miohttp::{Bytes, Connector, IncompleteRead, Kind, Response, Session};
 use support::{Gate, Peer, chunked, head, ok, response};
 
 fn get(session: &Session, peer: &Peer) -> Response {
@@ -386,6 +386,35 @@ fn a_closed_response_drops_its_connection() {
     response.close();
     assert_eq!(response.bytes().expect_err("closed").kind(), Kind::Closed);
     assert!(get(&session, &whole).is_reused());
+}
+
+#[test]
+fn a_closed_response_waits_for_no_rest() {
+    // SPEC R25
+    let closed = Gate::new();
+    let gate = closed.clone();
+    let peer = Peer::start(move |conn| {
+        // The first connection is reset, and that is no failure here.
+        while let Ok(Some(_)) = conn.next_request() {
+            conn.write(head("200 OK", &[("Content-Length", "10")]))?;
+            conn.write("abc")?;
+            gate.wait();
+            if conn.write("defghij").is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    // Only one at a time: the second request takes what the first leaves.
+    let connector = Connector::builder().limit(1).build();
+    let session = Session::builder().connector(connector).build();
+    let mut response = get(&session, &peer);
+    response.close();
+    closed.open();
+    let second = get(&session, &peer);
+    assert!(!second.is_reused(), "the rest would have had to be read");
+    assert_eq!(second.bytes().expect("all of it"), "abcdefghij");
+    assert_eq!(peer.connections(), 2);
 }
 
 #[test]

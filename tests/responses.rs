@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use miohttp::{Error, Kind, Method, Phase, Response, Session, StatusCode, Version};
+use miohttp::{Error, Kind, Method, Phase, RequestBuilder, Response, Session, StatusCode, Version};
 use support::{Gate, Peer, PeerConn, chunked, head, ok, response};
 
 fn get(session: &Session, peer: &Peer, path: &str) -> Response {
@@ -363,6 +363,7 @@ fn an_error_status_is_an_error_where_that_is_asked() {
         "/moved" => response("302 Found", &[("Location", "/gone")], ""),
         "/busy" => response("503 Busy", &[], ""),
         "/399" => response("399 Odd", &[], "fine"),
+        "/400" => response("400 Bad", &[], ""),
         _ => response("410 Long Gone", &[("X-Why", "age")], "it was here once"),
     });
     let session = Session::new();
@@ -406,6 +407,8 @@ fn an_error_status_is_an_error_where_that_is_asked() {
         .error_for_status()
         .expect("below 400");
     assert_eq!(odd.text().expect("its body"), "fine");
+    let first = get(&session, &peer, "/400").error_for_status();
+    assert_eq!(first.expect_err("from 400 on").kind(), Kind::Status);
     assert_eq!(session.connector().stats().in_use, 0);
 }
 
@@ -443,33 +446,40 @@ fn an_error_keeps_64_kib_of_its_body_and_waits_for_no_more() {
 fn what_nobody_reads_is_not_received_without_bound() {
     // SPEC S20
     const TOTAL: usize = 48 * 1024 * 1024;
-    let blocked = Gate::new();
-    let written = Arc::new(AtomicUsize::new(0));
-    let (stuck, count) = (blocked.clone(), written.clone());
-    let peer = Peer::start(move |conn| {
-        conn.request()?;
-        conn.write(head("200 OK", &[("Content-Length", &TOTAL.to_string())]))?;
-        let sent = write_until_stuck(conn, TOTAL)?;
-        count.store(sent, Ordering::SeqCst);
-        stuck.open();
-        for rest in vec![b'b'; TOTAL - sent].chunks(1024 * 1024) {
-            conn.write(rest)?;
+    let waited: Sends = |request| request.send();
+    let started: Sends = |request| request.start_send().wait();
+    for send in [waited, started] {
+        let blocked = Gate::new();
+        let written = Arc::new(AtomicUsize::new(0));
+        let (stuck, count) = (blocked.clone(), written.clone());
+        let peer = Peer::start(move |conn| {
+            conn.request()?;
+            conn.write(head("200 OK", &[("Content-Length", &TOTAL.to_string())]))?;
+            let sent = write_until_stuck(conn, TOTAL)?;
+            count.store(sent, Ordering::SeqCst);
+            stuck.open();
+            for rest in vec![b'b'; TOTAL - sent].chunks(1024 * 1024) {
+                conn.write(rest)?;
+            }
+            Ok(())
+        });
+        let session = Session::builder().read_buffer(64 * 1024).build();
+        let mut response = send(session.get(peer.url("/"))).expect("an answer");
+        blocked.wait();
+        // Two windows of 64 KiB are ours, the rest is what the kernel buffers.
+        let sent = written.load(Ordering::SeqCst);
+        assert!(sent < TOTAL / 2, "{sent} bytes went out while nobody read");
+        let mut got = 0;
+        while let Some(chunk) = response.chunk().expect("a chunk") {
+            got += chunk.len();
         }
-        Ok(())
-    });
-    let session = Session::builder().read_buffer(64 * 1024).build();
-    let mut response = get(&session, &peer, "/");
-    blocked.wait();
-    // Two windows of 64 KiB are ours, the rest is what the kernel buffers.
-    let sent = written.load(Ordering::SeqCst);
-    assert!(sent < TOTAL / 2, "{sent} bytes went out while nobody read");
-    let mut got = 0;
-    while let Some(chunk) = response.chunk().expect("a chunk") {
-        got += chunk.len();
+        assert_eq!(got, TOTAL);
+        peer.finish();
     }
-    assert_eq!(got, TOTAL);
-    peer.finish();
 }
+
+/// A way to send a request, and to wait for its head.
+type Sends = fn(RequestBuilder) -> Result<Response, Error>;
 
 /// Writes until the kernel takes nothing more for a while; how much it took.
 fn write_until_stuck(conn: &mut PeerConn, most: usize) -> std::io::Result<usize> {

@@ -103,7 +103,8 @@ fn waiting_for_a_slot_counts() {
     peer.wait_for_requests(1);
     for (limits, timeout, phase) in [
         (total(), Timeout::Total, Phase::Total),
-        (connect(), Timeout::Connect, Phase::PoolWait),
+        // Were the wait not counted, the wider one would pass.
+        (connect().total(LATE), Timeout::Connect, Phase::PoolWait),
     ] {
         let waiter = session.get(peer.url("/")).timeouts(limits);
         let error = timed_out(|| waiter.send());
@@ -393,7 +394,12 @@ fn sock_read_stands_still_while_the_reader_is_the_slow_one() {
 #[test]
 fn hops_do_not_restart_the_total() {
     // SPEC D13
-    let peer = Peer::serve(|_| response("302 Found", &[("Location", "/")], ""));
+    let start = Instant::now();
+    let peer = Peer::serve(move |_| match start.elapsed() < LATE {
+        true => response("302 Found", &[("Location", "/")], ""),
+        // A limit that each hop restarts would never pass.
+        false => ok("the end"),
+    });
     let connector = Connector::new();
     let request = session_of(&connector)
         .get(peer.url("/"))

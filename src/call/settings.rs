@@ -172,3 +172,20 @@ impl Settings {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_pauses_above_twice_the_mark_and_goes_on_below_it() {
+        // SPEC S20
+        let mut settings = Settings::default();
+        for mark in [settings.read_buffer, 1, 1000, usize::MAX] {
+            settings.read_buffer = mark;
+            let Budget { low, high } = settings.pipe_budget();
+            assert_eq!((low, high), (mark, mark.saturating_mul(2)));
+        }
+        assert_eq!(Settings::default().read_buffer, 256 * 1024);
+    }
+}

@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn most_limits_are_off_unless_they_are_set() {
+        // SPEC S10, S11, T1, T3, T4, T6
+        let timeouts = Timeouts::default();
+        assert_eq!(timeouts.effective_total(), Some(secs(300)));
+        assert_eq!(timeouts.connect, None);
+        assert_eq!(timeouts.sock_connect, Some(secs(30)));
+        assert_eq!(timeouts.sock_read, None);
+        assert!(timeouts.rare().is_default());
+        assert_eq!(timeouts, Timeouts::new());
+    }
+
+    #[test]
     fn zero_and_none_mean_no_limit() {
         // SPEC T7, T6
         let zero = Duration::ZERO;

@@ -325,7 +325,7 @@ fn order_and_identity() {
 
 #[test]
 fn expiry() {
-    // SPEC K5, K11
+    // SPEC K5, K7, K11
     let jar = CookieJar::new();
     let host = "http://example.org/";
     set(

@@ -22,7 +22,7 @@ fn timed_out(error: &Error, which: Timeout, phase: Phase) {
 
 #[test]
 fn limits_pass_while_there_is_no_connection() {
-    // SPEC T1, T2: both limits where no connection has come about yet.
+    // SPEC S11, T1, T2: both limits where no connection has come about yet.
     // Who holds the slot, where the request is stuck, how that reads.
     let cases = [
         (true, HOST, Phase::PoolWait, "waiting for a connection slot"),
@@ -63,7 +63,7 @@ fn limits_pass_while_there_is_no_connection() {
 
 #[test]
 fn the_connect_limit_spans_the_wait_and_the_dial() {
-    // SPEC T2: the wait for a slot counts, and the slot does not start it anew.
+    // SPEC S11, T2: the wait for a slot counts, and the slot does not start it anew.
     let mut sim = dark();
     sim.go(get(HOST));
     let probe = sim.go(get(DARK).connect(secs(3)));
