@@ -406,10 +406,14 @@ fn a_closed_response_waits_for_no_rest() {
         Ok(())
     });
     // Only one at a time: the second request takes what the first leaves.
-    let connector = Connector::builder().limit(1).build();
+    let connector = Connector::builder().limit_per_host(1).build();
     let session = Session::builder().connector(connector).build();
     let mut response = get(&session, &peer);
     response.close();
+    // What is started behind it, elsewhere, is answered behind it.
+    let other = Peer::serve(|_| ok("x"));
+    let behind = session.get(other.url_for("localhost", "/")).start_send();
+    behind.wait().expect("an answer");
     closed.open();
     let second = get(&session, &peer);
     assert!(!second.is_reused(), "the rest would have had to be read");
