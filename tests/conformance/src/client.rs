@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miohttp::{
     Auth, BasicAuth, Body, Connector, Cookie, CookieJar, DigestAuth, Form, HeaderName, HeaderValue,
-    Method, Part, RedirectPolicy, RequestBuilder, Session, Url, Version,
+    Method, Netrc, Part, RedirectPolicy, RequestBuilder, Session, Url, Version,
 };
 use serde_json::{Value, json};
 
@@ -79,7 +79,9 @@ fn session(job: &Job, targets: &[Target<'_>], jar: Option<CookieJar>) -> Session
     let names = Names(overrides.cloned().collect());
     let connector = Connector::builder().resolver(names).build();
     let mut builder = Session::builder().connector(connector);
-    if let Some(path) = &job.netrc {
+    // For another scheme, `login` below looks there.
+    let is_basic = |request: &Request| request.other_scheme().is_none();
+    if let (Some(path), true) = (&job.netrc, job.requests.iter().all(is_basic)) {
         builder = builder.netrc(to_text(path));
     }
     match jar {
@@ -159,7 +161,7 @@ fn build(
 ) -> Result<RequestBuilder, Box<dyn Error>> {
     let request = target.request;
     let method = Method::from_bytes(request.method.as_bytes())?;
-    let (url, from_url) = userinfo(target);
+    let (url, login) = login(job, target)?;
     let mut builder = session.request(method, url);
     builder = builder
         .redirects(redirects(request))
@@ -184,7 +186,7 @@ fn build(
     if request.chunked {
         builder = builder.header("transfer-encoding", "chunked");
     }
-    if let Some(credentials) = request.auth.as_ref().or(from_url.as_ref()) {
+    if let Some(credentials) = request.auth.as_ref().or(login.as_ref()) {
         builder = builder.auth(wallet.auth(credentials));
     }
     if request.http_version.as_deref() == Some("1.0") {
@@ -217,29 +219,28 @@ fn form(request: &Request) -> Result<Form, Box<dyn Error>> {
     Ok(form)
 }
 
-/// The URL without its userinfo, where that is for another scheme than Basic,
-/// which it means in miohttp.
-fn userinfo(target: &Target<'_>) -> (String, Option<Credentials>) {
-    let scheme = target.request.auth_type_for_url_userinfo.as_deref();
-    let url = target.url.clone();
-    let (Some(scheme), Ok(mut parsed)) = (scheme, Url::parse(&url)) else {
-        return (url, None);
+/// The login in the URL or in the netrc file, where it is for another scheme
+/// than Basic, which both mean in miohttp; and the URL without it.
+fn login(job: &Job, target: &Target<'_>) -> Result<(String, Option<Credentials>), Box<dyn Error>> {
+    let mut url = target.url.clone();
+    let (Some(scheme), Ok(mut parsed)) = (target.request.other_scheme(), Url::parse(&url)) else {
+        return Ok((url, None));
     };
-    let Some(basic) = BasicAuth::from_url(&parsed) else {
-        return (url, None);
-    };
-    if scheme == "basic" {
-        return (url, None);
+    let mut found = BasicAuth::from_url(&parsed);
+    if found.is_some() {
+        // No host has neither, and then there was nothing to find.
+        let _ = parsed.set_username("");
+        let _ = parsed.set_password(None);
+        url = parsed.into();
+    } else if let (Some(path), Some(host)) = (&job.netrc, parsed.host_str()) {
+        found = Netrc::load(to_text(path))?.find(host);
     }
-    // No host has neither, and then there was nothing to find above.
-    let _ = parsed.set_username("");
-    let _ = parsed.set_password(None);
-    let credentials = Credentials {
+    let credentials = found.map(|basic| Credentials {
         scheme: scheme.to_owned(),
         user: basic.login().to_owned(),
         password: basic.password().to_owned(),
-    };
-    (parsed.into(), Some(credentials))
+    });
+    Ok((url, credentials))
 }
 
 /// Credentials of the job, each of them one value however often it is used:
@@ -252,8 +253,12 @@ impl Wallet {
         let (user, password) = (to_text(&credentials.user), to_text(&credentials.password));
         let key = [&credentials.scheme, &user, &password].map(Clone::clone);
         let make = || match credentials.scheme.as_str() {
-            // The recorded client sends the body once it knows how to sign it.
-            "digest" => DigestAuth::new(user, password).ask_first(true).into(),
+            // The recorded client asks anew with each request, and sends the body
+            // once it knows how to sign it.
+            "digest" => DigestAuth::new(user, password)
+                .preemptive(false)
+                .ask_first(true)
+                .into(),
             "any" => Auth::any(user, password),
             _ => Auth::basic(user, password),
         };

@@ -133,6 +133,12 @@ impl Job {
 }
 
 impl Request {
+    /// What a login in the URL or in the netrc file is for, if not for Basic.
+    pub fn other_scheme(&self) -> Option<&str> {
+        let scheme = self.auth_type_for_url_userinfo.as_deref();
+        scheme.filter(|scheme| *scheme != "basic")
+    }
+
     fn unsupported(&self) -> Option<&'static str> {
         if self.path_as_is {
             return Some("a path that is not normalised");
