@@ -105,8 +105,10 @@ fn a_transfer_that_is_too_slow_is_given_up() {
             conn.write([b'x'; 999])?;
             conn.wait_for_close().map(drop)
         });
-        let response = session.get(peer.url("/")).send().expect("a head");
-        let error = timed_out(Timeout::LowSpeed, Phase::Body, || response.bytes());
+        let error = timed_out(Timeout::LowSpeed, Phase::Body, || {
+            let response = session.get(peer.url("/")).send();
+            response.expect("a head").bytes()
+        });
         assert!(error.is_retryable());
         let peer = Peer::never_accepts();
         let request = session.post(peer.url("/")).body(vec![0; 64 << 20]);

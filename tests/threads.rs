@@ -97,7 +97,7 @@ fn all_sessions_of_a_connector_share_one_thread() {
     let connector = Connector::new();
     for _ in 0..20 {
         let session = Session::builder().connector(connector.clone()).build();
-        session.get(peer.url("/")).send().unwrap();
+        session.get(peer.url("/")).send().unwrap().text().unwrap();
         assert_eq!(threads(), 1);
     }
     assert_eq!(peer.connections(), 1);

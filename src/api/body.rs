@@ -181,8 +181,7 @@ impl Body {
     pub(crate) fn decode(&mut self) {
         let head = &self.about.head;
         // Behind a switch of protocols no body comes, whatever the head says.
-        let has_body = !matches!(self.source, Source::Upgraded(_));
-        if !has_body || head.first("content-encoding").is_none() {
+        if head.first("content-encoding").is_none() || matches!(self.source, Source::Upgraded(_)) {
             return;
         }
         let limits = Limits {

@@ -31,8 +31,10 @@ impl<S: Stream> Conn<S> {
         let _ = self.link.write(&mut self.out);
         while self.input.is_empty() {
             match self.link.read(&mut self.input, READ)? {
-                Read::Bytes(_) | Read::Barren => {}
-                Read::Blocked => return Err(io::ErrorKind::WouldBlock.into()),
+                Read::Bytes(_) => {}
+                // Much came and nothing of it was data: whoever waits looks at
+                // its limit before it goes on.
+                Read::Barren | Read::Blocked => return Err(io::ErrorKind::WouldBlock.into()),
                 Read::End { clean: true } => return Ok(0),
                 Read::End { clean: false } => {
                     let message = "TLS ended without close_notify";
