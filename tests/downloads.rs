@@ -493,6 +493,19 @@ fn a_length_beside_chunks_does_not_count() {
 }
 
 #[test]
+fn a_file_without_a_length_is_read_to_the_end_whatever_the_session_says() {
+    let folder = Scratch::new("download-eof");
+    let path = folder.0.join("e.bin");
+    let peer = Peer::start(|conn| {
+        conn.request()?;
+        conn.write("HTTP/1.1 200 OK\r\n\r\nhello")
+    });
+    let session = Session::builder().read_until_eof(false).build();
+    let done = download(&session, peer.url("/"), &path).retries(0).run();
+    assert_eq!(done.expect("a file").length(), 5);
+}
+
+#[test]
 fn a_server_that_never_sends_the_same_file_is_left() {
     let folder = Scratch::new("download-anew");
     let path = folder.0.join("k.bin");

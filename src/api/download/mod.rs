@@ -361,6 +361,9 @@ impl Download {
         request = request
             .auto_decompress(false)
             .error_for_status(false)
+            // What a file is verified by must not be told otherwise: where it ends.
+            .allow_truncated_tls(false)
+            .read_until_eof(true)
             .header("accept-encoding", "identity");
         if let Some((length, validator)) = &from {
             request = request
