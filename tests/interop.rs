@@ -14,6 +14,8 @@
 
 #[path = "interop/bodies.rs"]
 mod bodies;
+#[path = "interop/forms.rs"]
+mod forms;
 #[path = "interop/httpbin.rs"]
 mod httpbin;
 mod support;

@@ -5,7 +5,7 @@
   /gzip /deflate /br /zstd   64 KiB, compressed whatever the client accepts
   /echo            JSON: method, target, headers in order, length, hash and text of the body
   /form            JSON: the fields of a form, urlencoded or multipart, in order
-  /file            64 KiB from a file, with ranges
+  /file            64 KiB from a file, with ranges; /file/100m is 100 MiB
   /mirror          the request's body as it came, streamed back in chunks
   /redirect/N      N redirects, then /echo; ?status=307 chooses the status
   /slow?ms=M&n=N   a head at once, then N bytes (default 3), one each M milliseconds
@@ -100,7 +100,7 @@ async def form(request):
 
 
 async def file(request):
-    return web.FileResponse(request.app["www"] + "/64k")
+    return web.FileResponse(f"{request.app['www']}/{request.match_info.get('name', '64k')}")
 
 
 async def mirror(request):
@@ -179,6 +179,7 @@ def application(www):
     app.router.add_route("*", "/echo", echo)
     app.router.add_post("/form", form)
     app.router.add_get("/file", file)
+    app.router.add_get("/file/{name:[0-9a-z]+}", file)
     app.router.add_route("*", "/mirror", mirror)
     app.router.add_route("*", "/redirect/{n:[0-9]+}", redirect)
     app.router.add_get("/slow", slow)
