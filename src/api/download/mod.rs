@@ -263,10 +263,10 @@ impl Download {
     /// # Errors
     /// The URL or the request is wrong; the last attempt's error, once there were
     /// [too many](Self::retries) or where another one would not help;
-    /// [`Kind::Status`](crate::Kind::Status) for a status of 400 or above;
-    /// [`Kind::Write`](crate::Kind::Write) where a file cannot be read or written,
-    /// or there is one of that name; [`Kind::Payload`](crate::Kind::Payload) for
-    /// another hash; [`Kind::Closed`](crate::Kind::Closed) once the session is
+    /// [`Kind::Status`] for a status of 400 or above;
+    /// [`Kind::Write`] where a file cannot be read or written,
+    /// or there is one of that name; [`Kind::Payload`] for
+    /// another hash; [`Kind::Closed`] once the session is
     /// closed. What came stays in the part, if there is something that the next
     /// run can go on with.
     pub fn run(mut self) -> Result<Downloaded, Error> {

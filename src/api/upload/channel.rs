@@ -58,7 +58,7 @@ impl Body {
 
 /// Gives a request its body, piece by piece: see [`Body::channel`].
 ///
-/// It fails with [`Kind::Write`](crate::Kind::Write) once the request takes no
+/// It fails with [`Kind::Write`] once the request takes no
 /// more of its body: because it has failed, was cancelled or dropped, or has
 /// its answer already, which is no error of the request (SPEC B9). What came of
 /// the request only its [`Pending`] or [`Response`](crate::Response) tells.
@@ -97,9 +97,9 @@ impl BodySender {
     /// empty piece is nothing. Small ones are sent together.
     ///
     /// # Errors
-    /// [`Kind::Write`](crate::Kind::Write): the request takes no more.
-    /// [`Kind::Closed`](crate::Kind::Closed) in a child of the process.
-    /// [`Kind::Internal`](crate::Kind::Internal) where it would block on the
+    /// [`Kind::Write`]: the request takes no more.
+    /// [`Kind::Closed`] in a child of the process.
+    /// [`Kind::Internal`] where it would block on the
     /// connector's own thread.
     pub fn send(&mut self, data: impl Into<Bytes>) -> Result<(), Error> {
         let writer = self.writer()?;
@@ -133,7 +133,7 @@ impl BodySender {
     /// blocks.
     ///
     /// # Errors
-    /// [`Kind::Write`](crate::Kind::Write): the request takes no more.
+    /// [`Kind::Write`]: the request takes no more.
     pub fn try_send(&mut self, data: impl Into<Bytes>) -> Result<Option<Bytes>, Error> {
         let data = data.into();
         let writer = self.writer()?;
@@ -147,7 +147,7 @@ impl BodySender {
     /// Ends the body: this was all. Never blocks.
     ///
     /// # Errors
-    /// [`Kind::Write`](crate::Kind::Write): the request takes no more, and so
+    /// [`Kind::Write`]: the request takes no more, and so
     /// the end of its body was not sent.
     pub fn finish(mut self) -> Result<(), Error> {
         self.writer()?;
@@ -155,7 +155,7 @@ impl BodySender {
     }
 
     /// Gives the body up: the request fails with
-    /// [`Kind::Io`](crate::Kind::Io), and with `error` as the cause, and its
+    /// [`Kind::Io`], and with `error` as the cause, and its
     /// connection is closed. Never blocks. A request that is over is not
     /// touched by this.
     pub fn abort(mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
