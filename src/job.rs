@@ -5,6 +5,7 @@
 //! outcome and gets back nothing, or another exchange, without knowing what it
 //! is. So a started request follows its redirects while nobody waits for it.
 
+mod config;
 mod facts;
 mod limits;
 mod tunnel;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(crate) use self::config::Config;
 pub(crate) use self::facts::{Facts, LinkFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};

@@ -40,7 +40,7 @@ impl Lessee {
         now: &mut Instant,
     ) -> Dialed {
         let key = &exchange.key;
-        let family = self.terms.family;
+        let family = self.config.family;
         let literal = dns::literal(key.host()).filter(|address| family.admits(*address));
         let Some(address) = literal.filter(|_| INTERRUPTIBLE) else {
             return Dialed::Declined;

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 use crate::conn::link::LinkFault;
 use crate::conn::{ConnFault, Pumped, Want};
 use crate::delivery::{self, ConnPool, Held, Inbox, Outlet, PooledConn, Sip, advance};
-use crate::dns::IpFamily;
 use crate::error::{Error, Phase};
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::park;
 use crate::job::{
-    Cancel, Command, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
+    Cancel, Command, Config, Exchange, ExchangeId, Failure, Next, PoolKey, Progress, Reply,
+    ReplyBody,
 };
 use crate::net::mio::{MioStream, PATIENCE, Unwatcher};
 use crate::net::poll;
@@ -44,18 +44,7 @@ pub(crate) struct Lessee {
     pool: Arc<ConnPool<MioStream>>,
     unwatcher: Unwatcher,
     mailbox: Arc<Mailbox<Command>>,
-    terms: Terms,
-}
-
-/// What its connector has settled.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    /// C1.
-    pub(crate) keepalive: Duration,
-    /// C2.
-    pub(crate) force_close: bool,
-    /// C25.
-    pub(crate) family: IpFamily,
+    config: Arc<Config>,
 }
 
 /// How an exchange ended for its driver.
@@ -72,13 +61,13 @@ impl Lessee {
         pool: Arc<ConnPool<MioStream>>,
         unwatcher: Unwatcher,
         mailbox: Arc<Mailbox<Command>>,
-        terms: Terms,
+        config: Arc<Config>,
     ) -> Option<Self> {
         Some(Self {
             pool,
             unwatcher,
             mailbox,
-            terms,
+            config,
         })
     }
 
@@ -303,11 +292,11 @@ impl Lessee {
         keep_alive: Option<Duration>,
         now: Instant,
     ) -> Option<Revoked> {
-        if self.terms.force_close || !lease.rest() {
+        if self.config.force_close || !lease.rest() {
             lease.hang_up();
             return lease.discard();
         }
-        let expires = now + delivery::life(self.terms.keepalive, keep_alive);
+        let expires = now + delivery::life(self.config.keepalive, keep_alive);
         self.tell(None, lease.put(expires, now));
         None
     }

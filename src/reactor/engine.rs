@@ -17,12 +17,12 @@ use super::socket::Socket;
 use super::table::Table;
 use super::timer::{Owner, Timers};
 use crate::delivery::{self, ConnPool, PooledConn};
-use crate::dns::{Cache, IpFamily, LookupId, Query};
+use crate::dns::{Cache, LookupId, Query};
 use crate::error::Error;
 use crate::handoff;
 use crate::handoff::mailbox::Mailbox;
 use crate::hash::Cheaply;
-use crate::job::{Command, Control, ExchangeId};
+use crate::job::{Command, Config, Control, ExchangeId};
 use crate::net::{Net, Ready, Token};
 use crate::sync::Arc;
 
@@ -30,22 +30,6 @@ pub(super) type Pooled<N> = PooledConn<<N as Net>::Stream>;
 
 /// Waits that fail one after the other before the loop gives up.
 const POLL_FAILURES: u32 = 8;
-
-/// What the engine needs to know of its connector.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    /// C1: how long an idle connection is kept.
-    pub(crate) keepalive: Duration,
-    /// C2.
-    pub(crate) force_close: bool,
-    /// C25.
-    pub(crate) family: IpFamily,
-    /// C27: between one attempt to connect and the next; `None` tries in turn.
-    pub(crate) happy_eyeballs: Option<Duration>,
-    /// C22.
-    pub(crate) dns_cache: bool,
-    pub(crate) dns_ttl: Option<Duration>,
-}
 
 /// Starts lookups elsewhere; answers come as [`Command::Resolved`].
 pub(crate) trait Lookups {
@@ -62,7 +46,7 @@ pub(crate) struct Engine<N: Net> {
     pub(super) net: N,
     pub(super) mailbox: Arc<Mailbox<Command>>,
     pub(super) pool: Arc<ConnPool<N::Stream>>,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) lookups: Box<dyn Lookups>,
     pub(super) names: Cache<ExchangeId>,
     pub(super) exchanges: HashMap<ExchangeId, Entry<N>, Cheaply>,
@@ -123,16 +107,17 @@ impl<N: Net> Engine<N> {
         mailbox: Arc<Mailbox<Command>>,
         pool: Arc<ConnPool<N::Stream>>,
         lookups: Box<dyn Lookups>,
-        config: Config,
+        config: Arc<Config>,
     ) -> Self {
         let now = net.now();
+        let names = Cache::new(config.dns_ttl, DNS_CAPACITY, config.dns_cache);
         Self {
             net,
             mailbox,
             pool,
             config,
             lookups,
-            names: Cache::new(config.dns_ttl, DNS_CAPACITY, config.dns_cache),
+            names,
             exchanges: HashMap::default(),
             sockets: Table::new(),
             timers: Timers::default(),

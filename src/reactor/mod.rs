@@ -16,7 +16,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
-pub(crate) use engine::Config;
 use engine::{Engine, Lookups, Turn};
 
 use crate::delivery::{self, ConnPool};
@@ -24,7 +23,7 @@ use crate::dns::{Answer, LookupId, Query, Workers};
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
 use crate::handoff::{self, park};
-use crate::job::{Command, Control};
+use crate::job::{Command, Config, Control};
 use crate::net::mio::{MioNet, MioStream, Unwatcher};
 use crate::sync::Arc;
 
@@ -46,7 +45,7 @@ impl Reactor {
     /// # Errors
     /// No descriptor or no thread to be had.
     pub(crate) fn start(
-        config: Config,
+        config: Arc<Config>,
         pool: Arc<Ledger>,
         workers: Arc<Workers>,
     ) -> io::Result<(Self, Unwatcher)> {
@@ -93,7 +92,7 @@ fn run(
     mailbox: Arc<Mailbox<Command>>,
     pool: Arc<Ledger>,
     workers: Arc<Workers>,
-    config: Config,
+    config: Arc<Config>,
 ) {
     park::forbid_waiting();
     handoff::gather_wakes();

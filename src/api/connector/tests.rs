@@ -5,6 +5,7 @@
 use std::sync::mpsc;
 use std::task::Waker;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};

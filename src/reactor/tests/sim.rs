@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::super::engine::{Config, Engine, Lookups, Turn};
+use super::super::engine::{Engine, Lookups, Turn};
 use super::audit::audit;
 pub(super) use super::request::{Ask, Probe, get, post};
 use crate::delivery::ConnPool;
-use crate::dns::{DnsFault, IpFamily, Lookup, LookupId, Query};
+use crate::dns::{DnsFault, Lookup, LookupId, Query};
 use crate::handoff::mailbox::Mailbox;
-use crate::job::{Cancel, Command, Control, PoolKey};
+use crate::job::{Cancel, Command, Config, Control, PoolKey};
 use crate::net::sim::{Peer, SimNet, SimStream, World};
 use crate::pool::{LeaseId, Limits, Pool};
 use crate::sync::{Arc, Mutex, lock};
@@ -52,7 +52,7 @@ pub(super) fn head_of(length: usize) -> Vec<u8> {
 }
 
 /// What a connector would be set to.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) limits: Limits,
@@ -61,14 +61,7 @@ pub(super) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            config: Config {
-                keepalive: secs(15),
-                force_close: false,
-                family: IpFamily::Any,
-                happy_eyeballs: Some(ms(250)),
-                dns_cache: true,
-                dns_ttl: Some(secs(10)),
-            },
+            config: Config::default(),
             limits: Limits {
                 total: 100,
                 per_host: 0,
@@ -117,7 +110,7 @@ impl Sim {
             mailbox.clone(),
             pool.clone(),
             lookups,
-            setup.config,
+            Arc::new(setup.config),
         );
         Self {
             world,

@@ -1,26 +1,23 @@
 //! A [`Connector`] owns one reactor and the connections it keeps. Sessions
 //! share it by cloning; the thread starts on first use.
 
+mod builder;
+mod stats;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+pub use self::builder::ConnectorBuilder;
+pub use self::stats::ConnectorStats;
 
 use crate::call::TlsSource;
-use crate::dns::{IpFamily, Resolve, SystemResolver, Workers};
+use crate::dns::Workers;
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
-use crate::job::{Command, Control, Exchange, ExchangeId};
-use crate::lease::{Lessee, Terms};
-use crate::pool::Limits;
-use crate::reactor::{Config, Ledger, Reactor, close_pool};
-
-/// Threads that resolve names at most, and names that wait for one of them.
-const DNS_THREADS: usize = 4;
-const DNS_QUEUE: usize = 1024;
-
-/// The default of [`ConnectorBuilder::caller_drives`]. The second `cfg` is for
-/// running the tests the other way.
-const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
+use crate::job::{Command, Config, Control, Exchange, ExchangeId};
+use crate::lease::Lessee;
+use crate::reactor::{Ledger, Reactor, close_pool};
 
 /// Connections, names and TLS state, and the thread that drives them.
 ///
@@ -59,7 +56,7 @@ pub struct Connector {
 }
 
 struct Inner {
-    config: Config,
+    config: Arc<Config>,
     caller_drives: bool,
     tls: TlsSource,
     pool: Arc<Ledger>,
@@ -244,18 +241,17 @@ impl Connector {
 
     fn run(&self) -> Result<Reactor, Error> {
         let inner = &self.inner;
-        let (reactor, unwatcher) =
-            Reactor::start(inner.config, inner.pool.clone(), inner.workers.clone())
-                .map_err(|error| Error::internal("the reactor cannot start").with_source(error))?;
-        let terms = Terms {
-            keepalive: inner.config.keepalive,
-            force_close: inner.config.force_close,
-            family: inner.config.family,
-        };
+        let (reactor, unwatcher) = Reactor::start(
+            inner.config.clone(),
+            inner.pool.clone(),
+            inner.workers.clone(),
+        )
+        .map_err(|error| Error::internal("the reactor cannot start").with_source(error))?;
         let mailbox = reactor.mailbox().clone();
+        let config = inner.config.clone();
         let _ = inner
             .lessee
-            .set(Lessee::new(inner.pool.clone(), unwatcher, mailbox, terms));
+            .set(Lessee::new(inner.pool.clone(), unwatcher, mailbox, config));
         Ok(reactor)
     }
 
@@ -299,188 +295,6 @@ impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector")
             .field("stats", &self.stats())
-            .finish_non_exhaustive()
-    }
-}
-
-/// The figures of a connector's pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectorStats {
-    /// Connections being opened or carrying an exchange; what the limits count.
-    pub in_use: usize,
-    /// Connections kept for later.
-    pub idle: usize,
-    /// Requests waiting for a connection.
-    pub waiting: usize,
-    /// Connections opened since the start.
-    pub opened: u64,
-    /// Requests that were given a connection that had served before.
-    pub reused: u64,
-    /// Requests that were sent once more: what a stale connection had swallowed
-    /// (SPEC Y1), and what a [`RetryPolicy`](crate::RetryPolicy) had tried again
-    /// (SPEC Y2).
-    pub retried: u64,
-}
-
-/// Settings of a [`Connector`].
-///
-/// | setting | default |
-/// |---|---|
-/// | `limit` | 100 |
-/// | `limit_per_host` | none |
-/// | `keepalive_timeout` | 15 s |
-/// | `force_close` | false |
-/// | `dns_cache`, `dns_ttl` | on, 10 s |
-/// | `ip_family` | both |
-/// | `happy_eyeballs` | 250 ms |
-/// | `caller_drives` | true, on Unix |
-#[must_use]
-pub struct ConnectorBuilder {
-    limit: usize,
-    limit_per_host: usize,
-    config: Config,
-    caller_drives: bool,
-    resolver: Option<Arc<dyn Resolve>>,
-    #[cfg(feature = "tls")]
-    tls: super::tls::TlsConfig,
-}
-
-impl Default for ConnectorBuilder {
-    fn default() -> Self {
-        Self {
-            limit: 100,
-            limit_per_host: 0,
-            config: Config {
-                keepalive: Duration::from_secs(15),
-                force_close: false,
-                family: IpFamily::Any,
-                happy_eyeballs: Some(Duration::from_millis(250)),
-                dns_cache: true,
-                dns_ttl: Some(Duration::from_secs(10)),
-            },
-            caller_drives: CALLER_DRIVES,
-            resolver: None,
-            #[cfg(feature = "tls")]
-            tls: super::tls::TlsConfig::new(),
-        }
-    }
-}
-
-impl ConnectorBuilder {
-    /// Connections in use at once; more requests wait, first come first
-    /// served. 0 is no limit (SPEC C3).
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Connections in use at once to one host, port and scheme. 0 is no limit
-    /// (SPEC C4).
-    pub fn limit_per_host(mut self, limit: usize) -> Self {
-        self.limit_per_host = limit;
-        self
-    }
-
-    /// How long an idle connection is kept (SPEC C1). A shorter
-    /// `Keep-Alive: timeout=` of the server is heeded (SPEC P4).
-    pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
-        self.config.keepalive = timeout;
-        self
-    }
-
-    /// Closes every connection after one response (SPEC C2).
-    pub fn force_close(mut self, force_close: bool) -> Self {
-        self.config.force_close = force_close;
-        self
-    }
-
-    /// Resolves names by this instead of the system's resolver (SPEC C24). It
-    /// runs on worker threads and may block.
-    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
-        self.resolver = Some(Arc::new(resolver));
-        self
-    }
-
-    /// Whether resolved names are remembered (SPEC C22).
-    pub fn dns_cache(mut self, cache: bool) -> Self {
-        self.config.dns_cache = cache;
-        self
-    }
-
-    /// How long resolved names are remembered; `None` is for ever (SPEC C22).
-    pub fn dns_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
-        self.config.dns_ttl = ttl.into();
-        self
-    }
-
-    /// Connects only to addresses of this family (SPEC C25).
-    pub fn ip_family(mut self, family: IpFamily) -> Self {
-        self.config.family = family;
-        self
-    }
-
-    /// How long after one attempt to connect the next is started beside it
-    /// (RFC 8305, SPEC C27). `None` tries addresses one after the other.
-    pub fn happy_eyeballs(mut self, delay: impl Into<Option<Duration>>) -> Self {
-        self.config.happy_eyeballs = delay.into();
-        self
-    }
-
-    /// Whether a thread that blocks in `send`, or in the reading of a body,
-    /// drives its own connection meanwhile, instead of waiting for the
-    /// connector's thread to do so. On by default, where the system has poll(2).
-    ///
-    /// It changes who does the work, not what comes of it. Two things can be
-    /// told: a response that is held unread is read ahead only after a second or
-    /// two, and figures of what is in use follow. Off, every byte passes through
-    /// one thread: a small request to a near server takes a third to a half as
-    /// long again, and all callers together are capped by that thread.
-    pub fn caller_drives(mut self, drives: bool) -> Self {
-        self.caller_drives = drives && cfg!(unix);
-        self
-    }
-
-    /// TLS settings for every request that brings none of its own.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: super::tls::TlsConfig) -> Self {
-        self.tls = tls;
-        self
-    }
-
-    /// The connector. Its thread starts with the first request.
-    pub fn build(self) -> Connector {
-        let resolver = self.resolver.unwrap_or_else(|| Arc::new(SystemResolver));
-        let limits = Limits {
-            total: self.limit,
-            per_host: self.limit_per_host,
-        };
-        #[cfg(feature = "tls")]
-        let tls = self.tls.source();
-        #[cfg(not(feature = "tls"))]
-        let tls = TlsSource;
-        Connector {
-            inner: Arc::new(Inner {
-                config: self.config,
-                caller_drives: self.caller_drives,
-                tls,
-                pool: Ledger::new(limits),
-                workers: Arc::new(Workers::new(resolver, DNS_THREADS, DNS_QUEUE)),
-                home: std::process::id(),
-                state: Mutex::new(State::Fresh),
-                lessee: OnceLock::new(),
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for ConnectorBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectorBuilder")
-            .field("limit", &self.limit)
-            .field("limit_per_host", &self.limit_per_host)
-            .field("caller_drives", &self.caller_drives)
-            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }

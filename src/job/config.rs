@@ -1,0 +1,33 @@
+//! What a connector settles for all its connections, whoever drives them.
+
+use std::time::Duration;
+
+use crate::dns::IpFamily;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// C1: how long an idle connection is kept.
+    pub(crate) keepalive: Duration,
+    /// C2.
+    pub(crate) force_close: bool,
+    /// C25.
+    pub(crate) family: IpFamily,
+    /// C27: between one attempt to connect and the next; `None` tries in turn.
+    pub(crate) happy_eyeballs: Option<Duration>,
+    /// C22.
+    pub(crate) dns_cache: bool,
+    pub(crate) dns_ttl: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keepalive: Duration::from_secs(15),
+            force_close: false,
+            family: IpFamily::Any,
+            happy_eyeballs: Some(Duration::from_millis(250)),
+            dns_cache: true,
+            dns_ttl: Some(Duration::from_secs(10)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The attempts of a dial: when one starts, when one ends, which one wins.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::conn::connect_error;
+use crate::conn::link::{Link, Stage};
+use crate::error::{Error, Phase, Timeout};
+use crate::job::{ExchangeId, PoolKey};
+use crate::net::{self, Net, Token};
+use crate::reactor::engine::Engine;
+use crate::reactor::exchange::Running;
+use crate::reactor::socket::Socket;
+
+impl<N: Net> Engine<N> {
+    /// Starts what may start, drops what took too long, ends a race nobody
+    /// can win any more.
+    pub(in crate::reactor) fn race(&mut self, id: ExchangeId) {
+        self.drop_overdue(id);
+        loop {
+            let now = self.now;
+            let Some(Running::Dialing { dial, exchange, .. }) =
+                self.exchanges.get_mut(&id).map(|entry| &mut entry.running)
+            else {
+                return;
+            };
+            if !dial.may_start(now, &mut self.sockets) {
+                if dial.attempts.is_empty() && dial.untried.is_empty() && !dial.resolving {
+                    return self.lost(id);
+                }
+                return self.schedule(id);
+            }
+            if dial.untried.is_empty() {
+                return;
+            }
+            let address = dial.untried.remove(0);
+            let peer = SocketAddr::new(address, exchange.key.port());
+            let limit = exchange.limits.sock_connect;
+            let key = exchange.key.clone();
+            let deadline = limit.and_then(|limit| now.checked_add(limit));
+            // Read again below: a failed start makes the next one due now.
+            dial.next_at = self
+                .config
+                .happy_eyeballs
+                .and_then(|delay| now.checked_add(delay));
+            match self.attempt(id, peer, &key, deadline) {
+                Ok(token) => {
+                    if let Some(Running::Dialing { dial, .. }) = self.running(id) {
+                        dial.attempts.push(token);
+                    }
+                }
+                Err(error) => self.attempt_failed(id, error),
+            }
+        }
+    }
+
+    /// Opens a socket to one address.
+    fn attempt(
+        &mut self,
+        exchange: ExchangeId,
+        peer: SocketAddr,
+        key: &PoolKey,
+        deadline: Option<Instant>,
+    ) -> Result<Token, Error> {
+        let mut connected = self.net.connect(peer);
+        if connected.as_ref().is_err_and(net::is_out_of_descriptors) {
+            // Idle connections hold no slot, but they hold descriptors.
+            self.close_idle();
+            connected = self.net.connect(peer);
+        }
+        let stream =
+            connected.map_err(|error| connect_error(error.into(), Stage::Connect, peer))?;
+        let link = Link::new(stream, peer, key.tls_name());
+        let attempt = Socket::Attempt {
+            exchange,
+            link,
+            deadline,
+            tls: None,
+        };
+        let token = self.sockets.insert(attempt);
+        let Some(Socket::Attempt { link, .. }) = self.sockets.get_mut(token) else {
+            return Err(Error::internal("a socket was lost"));
+        };
+        match self.net.register(link.stream_mut(), token) {
+            Ok(()) => Ok(token),
+            Err(error) => {
+                self.sockets.remove(token);
+                Err(Error::internal("cannot watch a socket").with_source(error))
+            }
+        }
+    }
+
+    /// Something happened to a connecting socket.
+    pub(in crate::reactor) fn drive_attempt(&mut self, token: Token) {
+        let Some(Socket::Attempt { exchange, link, .. }) = self.sockets.get_mut(token) else {
+            return;
+        };
+        let (id, stage, peer) = (*exchange, link.stage(), link.peer());
+        match link.establish() {
+            Ok(false) => {
+                if link.stage() != stage {
+                    // In its handshake now: the race pauses.
+                    self.begin_handshake(id, token);
+                    self.schedule(id);
+                }
+            }
+            Ok(true) => self.won(id, token),
+            Err(fault) => {
+                let error = connect_error(fault, link.stage(), peer);
+                self.close_socket(token);
+                if let Some(Running::Dialing { dial, .. }) = self.running(id) {
+                    dial.attempts.retain(|&attempt| attempt != token);
+                }
+                self.attempt_failed(id, error);
+                self.race(id);
+            }
+        }
+    }
+
+    /// The limit of the handshake begins, if it has one (SPEC T6).
+    fn begin_handshake(&mut self, id: ExchangeId, token: Token) {
+        let now = self.now;
+        let Some(Running::Dialing { exchange, .. }) = self.running(id) else {
+            return;
+        };
+        let limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
+        if let Some(Socket::Attempt { tls, .. }) = self.sockets.get_mut(token) {
+            *tls = limit.and_then(|limit| now.checked_add(limit));
+        }
+    }
+
+    /// A failure makes the next attempt due at once (RFC 8305 §5).
+    fn attempt_failed(&mut self, id: ExchangeId, error: Error) {
+        let now = self.now;
+        if let Some(Running::Dialing { dial, .. }) = self.running(id) {
+            dial.note(error);
+            dial.next_at = Some(now);
+        }
+    }
+
+    fn drop_overdue(&mut self, id: ExchangeId) {
+        let now = self.now;
+        let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) else {
+            return;
+        };
+        let (attempts, limit) = (dial.attempts.clone(), exchange.limits.sock_connect);
+        let tls_limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
+        for token in attempts {
+            let Some(Socket::Attempt {
+                deadline,
+                tls,
+                link,
+                ..
+            }) = self.sockets.get_mut(token)
+            else {
+                continue;
+            };
+            let is_over = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
+            let (which, length) = match (is_over(deadline), is_over(tls)) {
+                (true, _) => (Timeout::SockConnect, limit),
+                (false, true) => (Timeout::Tls, tls_limit),
+                (false, false) => continue,
+            };
+            let phase = match link.stage() {
+                Stage::Handshake => Phase::Tls,
+                _ => Phase::Connect,
+            };
+            let peer = link.peer();
+            self.close_socket(token);
+            if let Some(Running::Dialing { dial, .. }) = self.running(id) {
+                dial.attempts.retain(|&attempt| attempt != token);
+            }
+            let error = Error::timed_out(which, length, phase);
+            self.attempt_failed(id, error.with_peer(Some(peer)));
+        }
+    }
+}
