@@ -25,11 +25,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{DnsFault, IpFamily, take_in};
+use super::answer::take_in;
+use super::{DnsFault, IpFamily};
 
 /// Flights that nobody waits for any more and that have not landed. Beyond
 /// this the oldest are forgotten: their resolver may never answer.
@@ -69,10 +70,10 @@ impl LookupId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Known, and the waiter is not registered. Never empty.
-    Hit(Vec<IpAddr>),
+    Hit(Vec<SocketAddr>),
     /// A lookup is under way, and the waiter registered for its end. The
     /// addresses are those that have arrived in part already.
-    Joined(Vec<IpAddr>),
+    Joined(Vec<SocketAddr>),
     /// The caller starts this lookup; the waiter is registered.
     Start(LookupId),
 }
@@ -106,8 +107,10 @@ enum Name {
 #[derive(Debug)]
 struct Entry {
     /// Never empty.
-    addresses: Vec<IpAddr>,
+    addresses: Vec<SocketAddr>,
     since: Instant,
+    /// How long its resolver lets it be kept, where it says so.
+    ttl: Option<Duration>,
     /// Stamp of the last use.
     used: u64,
 }
@@ -122,7 +125,7 @@ struct Flight<W> {
     /// How many of them wait.
     waiting: usize,
     /// What has arrived in part.
-    early: Vec<IpAddr>,
+    early: Vec<SocketAddr>,
 }
 
 impl<W: Copy + Eq + Hash> Cache<W> {
@@ -195,13 +198,13 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     pub(crate) fn partial(
         &mut self,
         id: LookupId,
-        addresses: Vec<IpAddr>,
-    ) -> (Vec<W>, Vec<IpAddr>) {
+        addresses: Vec<SocketAddr>,
+    ) -> (Vec<W>, Vec<SocketAddr>) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return (Vec::new(), Vec::new());
         };
         let family = flight.key.family;
-        let mut wanted = addresses.into_iter().filter(|a| family.admits(*a));
+        let mut wanted = addresses.into_iter().filter(|a| family.admits(a.ip()));
         take_in(&mut flight.early, &mut wanted);
         if flight.early.is_empty() {
             // All of the family not wanted: no news.
@@ -217,12 +220,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// A lookup has ended: who waited, in order, and the result for them all.
+    /// `ttl` is how long its resolver lets it be kept, where it says so.
     pub(crate) fn complete(
         &mut self,
         id: LookupId,
-        result: Result<Vec<IpAddr>, DnsFault>,
+        result: Result<Vec<SocketAddr>, DnsFault>,
+        ttl: Option<Duration>,
         now: Instant,
-    ) -> (Vec<W>, Result<Vec<IpAddr>, DnsFault>) {
+    ) -> (Vec<W>, Result<Vec<SocketAddr>, DnsFault>) {
         let Some(flight) = self.flights.remove(&id) else {
             return (Vec::new(), result);
         };
@@ -238,7 +243,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let family = flight.key.family;
         let result = result.and_then(|addresses| {
             let mut wanted = Vec::new();
-            let mut all = addresses.into_iter().filter(|a| family.admits(*a));
+            let mut all = addresses.into_iter().filter(|a| family.admits(a.ip()));
             take_in(&mut wanted, &mut all);
             if wanted.is_empty() {
                 Err(DnsFault::NoAddresses)
@@ -251,7 +256,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         if self.unask(&flight.key, id)
             && let Ok(addresses) = &result
         {
-            self.keep(flight.key, addresses, now);
+            self.keep(flight.key, addresses, ttl, now);
         }
         (waiters, result)
     }
@@ -294,13 +299,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             .retain(|key, _| key.port != port || key.host != host);
     }
 
-    fn keep(&mut self, key: Arc<Key>, addresses: &[IpAddr], now: Instant) {
+    fn keep(
+        &mut self,
+        key: Arc<Key>,
+        addresses: &[SocketAddr],
+        ttl: Option<Duration>,
+        now: Instant,
+    ) {
         let Keeping::UpTo { capacity, .. } = self.keeping else {
             return;
         };
         let mut entry = Entry {
             addresses: addresses.to_vec(),
             since: now,
+            ttl,
             used: 0,
         };
         // The waiters have had the list; the next hit begins further.
@@ -335,7 +347,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// Registers a waiter; what has arrived in part.
-    fn join(&mut self, id: LookupId, waiter: W) -> Vec<IpAddr> {
+    fn join(&mut self, id: LookupId, waiter: W) -> Vec<SocketAddr> {
         let place = self.tick();
         let Some(flight) = self.flights.get_mut(&id) else {
             return Vec::new();
@@ -371,7 +383,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 impl Entry {
     /// Its addresses; it is then the most recently used one, and rotated so
     /// that the next hit begins with another address.
-    fn hit(&mut self, stamp: u64) -> Vec<IpAddr> {
+    fn hit(&mut self, stamp: u64) -> Vec<SocketAddr> {
         let addresses = self.addresses.clone();
         self.used = stamp;
         let first = self.addresses.remove(0);
@@ -382,12 +394,12 @@ impl Entry {
 
 impl Keeping {
     fn fresh(self, entry: &Entry, now: Instant) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::UpTo { ttl: None, .. } => true,
-            // By age, not by a due time: `since + ttl` could overflow.
-            Self::UpTo { ttl: Some(ttl), .. } => now.saturating_duration_since(entry.since) < ttl,
-        }
+        let Self::UpTo { ttl, .. } = self else {
+            return false;
+        };
+        let shorter = [ttl, entry.ttl].into_iter().flatten().min();
+        // By age, not by a due time: `since + ttl` could overflow.
+        shorter.is_none_or(|ttl| now.saturating_duration_since(entry.since) < ttl)
     }
 }
 

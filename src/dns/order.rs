@@ -4,15 +4,15 @@
 //! each family; across families the attempts alternate (RFC 8305, section 4),
 //! so that one broken family costs one attempt's delay and not the sum of all.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::IpFamily;
 
 /// The order of connection attempts: IPv6 begins if `v6_first`, else the family
 /// of the first address, then the two alternate one by one until one is used up
 /// (SPEC C27; a "First Address Family Count" of 1).
-pub(crate) fn interleave(mut addresses: Vec<IpAddr>, v6_first: bool) -> Vec<IpAddr> {
-    let mut v6_next = v6_first || addresses.first().is_some_and(IpAddr::is_ipv6);
+pub(crate) fn interleave(mut addresses: Vec<SocketAddr>, v6_first: bool) -> Vec<SocketAddr> {
+    let mut v6_next = v6_first || addresses.first().is_some_and(SocketAddr::is_ipv6);
     let mut ordered = Vec::with_capacity(addresses.len());
     // Quadratic, but there are few: see `MAX_ADDRESSES`.
     while !addresses.is_empty() {
@@ -53,9 +53,9 @@ pub(crate) fn local_host(host: &str) -> bool {
 }
 
 /// The addresses of [`local_host`] names.
-pub(crate) fn loopback(family: IpFamily) -> Vec<IpAddr> {
-    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
-    let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
+pub(crate) fn loopback(family: IpFamily, port: u16) -> Vec<SocketAddr> {
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match family {
         IpFamily::Any => vec![v6, v4],
         IpFamily::V4 => vec![v4],
@@ -71,6 +71,10 @@ mod tests {
         text.split_whitespace()
             .map(|a| a.parse().unwrap())
             .collect()
+    }
+
+    fn peers(text: &str) -> Vec<SocketAddr> {
+        ips(text).into_iter().map(|ip| (ip, 80).into()).collect()
     }
 
     #[test]
@@ -89,14 +93,22 @@ mod tests {
             ("10.0.0.2 10.0.0.1", "10.0.0.2 10.0.0.1"),
             ("::1 10.0.0.1 ::2 10.0.0.2", "::1 10.0.0.1 ::2 10.0.0.2"),
         ] {
-            assert_eq!(interleave(ips(resolved), false), ips(tried), "{resolved}");
+            assert_eq!(
+                interleave(peers(resolved), false),
+                peers(tried),
+                "{resolved}"
+            );
         }
         for (resolved, tried) in [
             ("10.0.0.1 10.0.0.2", "10.0.0.1 10.0.0.2"),
             ("10.0.0.1 10.0.0.2 ::1", "::1 10.0.0.1 10.0.0.2"),
             ("10.0.0.1 ::1 10.0.0.2 ::2", "::1 10.0.0.1 ::2 10.0.0.2"),
         ] {
-            assert_eq!(interleave(ips(resolved), true), ips(tried), "{resolved}");
+            assert_eq!(
+                interleave(peers(resolved), true),
+                peers(tried),
+                "{resolved}"
+            );
         }
     }
 
@@ -149,8 +161,8 @@ mod tests {
         ] {
             assert!(!local_host(host), "{host}");
         }
-        assert_eq!(loopback(IpFamily::Any), ips("::1 127.0.0.1"));
-        assert_eq!(loopback(IpFamily::V4), ips("127.0.0.1"));
-        assert_eq!(loopback(IpFamily::V6), ips("::1"));
+        assert_eq!(loopback(IpFamily::Any, 80), peers("::1 127.0.0.1"));
+        assert_eq!(loopback(IpFamily::V4, 80), peers("127.0.0.1"));
+        assert_eq!(loopback(IpFamily::V6, 80), peers("::1"));
     }
 }

@@ -215,8 +215,9 @@ impl Resolve for SystemResolver {
     fn resolve(&self, query: &Query, answer: Answer) {
         match (query.host(), query.port()).to_socket_addrs() {
             // One address per socket type may be reported; `Answer` drops the
-            // repeats and keeps the order, which is that of RFC 6724.
-            Ok(addresses) => answer.addresses(addresses.map(|address| address.ip())),
+            // repeats and keeps the order, which is that of RFC 6724. A scope
+            // (`fe80::1%eth0` in the hosts file) comes along.
+            Ok(addresses) => answer.endpoints(addresses),
             Err(error) if says_not_found(&error) => answer.not_found(),
             Err(error) => answer.fail(error),
         }

@@ -129,10 +129,11 @@ struct WorkerLookups {
 impl Lookups for WorkerLookups {
     fn start(&mut self, id: LookupId, query: Query) {
         let mailbox = self.mailbox.clone();
-        let answer = Answer::new(Box::new(move |lookup| {
+        let sink = move |lookup| {
             // Nobody waits for it once the reactor has ended.
             let _ = mailbox.push(Command::Resolved(id, lookup));
-        }));
+        };
+        let answer = Answer::new(query.port(), Box::new(sink));
         self.workers.start(id, query, answer);
     }
 

@@ -35,7 +35,7 @@ impl Bench {
 
     fn end(&mut self, id: LookupId, addresses: &str, seconds: u64) -> Vec<u64> {
         let now = self.at(seconds);
-        let (waiters, result) = self.cache.complete(id, Ok(ips(addresses)), now);
+        let (waiters, result) = self.cache.complete(id, Ok(ips(addresses)), None, now);
         assert_eq!(result.unwrap(), ips(addresses));
         waiters
     }
@@ -86,10 +86,9 @@ impl Bench {
     }
 }
 
-fn ips(text: &str) -> Vec<IpAddr> {
-    text.split_whitespace()
-        .map(|a| a.parse().unwrap())
-        .collect()
+fn ips(text: &str) -> Vec<SocketAddr> {
+    let peer = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 80);
+    text.split_whitespace().map(peer).collect()
 }
 
 fn hit(addresses: &str) -> Found {
@@ -222,7 +221,7 @@ fn the_family_filters() {
         let early = b.cache.partial(id, ips(answer));
         let expected = kept.map(|kept| (vec![1], ips(kept)));
         assert_eq!(early, expected.unwrap_or_default(), "{family:?} {answer}");
-        let (_, result) = b.cache.complete(id, Ok(ips(answer)), now);
+        let (_, result) = b.cache.complete(id, Ok(ips(answer)), None, now);
         match (result, kept) {
             (Ok(addresses), Some(kept)) => assert_eq!(addresses, ips(kept)),
             (Err(DnsFault::NoAddresses), None) => {}
@@ -238,7 +237,7 @@ fn failures_are_not_kept() {
     let id = b.begin("a", 1, 0);
     b.look("a", 2, 0);
     let now = b.at(0);
-    let (waiters, result) = b.cache.complete(id, Err(DnsFault::NotFound), now);
+    let (waiters, result) = b.cache.complete(id, Err(DnsFault::NotFound), None, now);
     assert_eq!(waiters, [1, 2]);
     assert!(matches!(result, Err(DnsFault::NotFound)));
     let again = b.begin("a", 3, 0);
@@ -314,11 +313,11 @@ fn clearing_during_a_lookup() {
 fn answers_are_bounded() {
     let mut b = bench(None, 1000, true);
     let id = b.begin("a", 1, 0);
-    let many = (0..100_000_u32).map(|n| IpAddr::from(n.to_be_bytes()));
+    let many = (0..100_000_u32).map(|n| SocketAddr::from((n.to_be_bytes(), 80)));
     let now = b.at(0);
     let (_, early) = b.cache.partial(id, many.clone().collect());
     assert_eq!(early.len(), 256);
-    let (_, result) = b.cache.complete(id, Ok(many.collect()), now);
+    let (_, result) = b.cache.complete(id, Ok(many.collect()), None, now);
     assert_eq!(result.unwrap().len(), 256);
 }
 

@@ -1,7 +1,7 @@
 //! Real threads, but no sleeps: every step waits for a message.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::super::{IpFamily, Lookup};
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn answer() -> (Answer, Receiver<Lookup>) {
     let (sender, receiver) = channel();
     let sink = move |lookup| drop(sender.send(lookup));
-    (Answer::new(Box::new(sink)), receiver)
+    (Answer::new(80, Box::new(sink)), receiver)
 }
 
 fn start(workers: &Workers, host: &str) -> Receiver<Lookup> {
@@ -27,9 +27,9 @@ fn start_as(workers: &Workers, id: u64, host: &str, answer: Answer) {
     workers.start(LookupId::numbered(id), query, answer);
 }
 
-fn done(receiver: &Receiver<Lookup>) -> Result<Vec<IpAddr>, DnsFault> {
+fn done(receiver: &Receiver<Lookup>) -> Result<Vec<SocketAddr>, DnsFault> {
     match receiver.recv_timeout(PATIENCE) {
-        Ok(Lookup::Done(result)) => result,
+        Ok(Lookup::Done(result, _)) => result,
         other => panic!("{other:?}"),
     }
 }
@@ -43,6 +43,10 @@ fn failure(receiver: &Receiver<Lookup>) -> String {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+fn at80(text: &str) -> SocketAddr {
+    SocketAddr::new(ip(text), 80)
 }
 
 /// Obeys the host name; "block" waits until the test releases it.
@@ -117,8 +121,8 @@ fn scripted(max_threads: usize, max_queue: usize, idle: Duration) -> (Workers, R
 #[test]
 fn answers_now_and_later() {
     let (workers, _remote) = scripted(4, 1024, IDLE);
-    assert_eq!(done(&start(&workers, "a")).unwrap(), [ip("10.0.0.1")]);
-    assert_eq!(done(&start(&workers, "later")).unwrap(), [ip("10.0.0.3")]);
+    assert_eq!(done(&start(&workers, "a")).unwrap(), [at80("10.0.0.1")]);
+    assert_eq!(done(&start(&workers, "later")).unwrap(), [at80("10.0.0.3")]);
 }
 
 #[test]
@@ -129,7 +133,7 @@ fn silence_and_panics_are_temporary_failures() {
     assert_eq!(failure(&panicked), "the resolver panicked");
     let silent = start(&workers, "silent");
     assert_eq!(failure(&silent), "the resolver gave no answer");
-    assert_eq!(done(&start(&workers, "a")).unwrap(), [ip("10.0.0.1")]);
+    assert_eq!(done(&start(&workers, "a")).unwrap(), [at80("10.0.0.1")]);
 }
 
 /// getaddrinfo can hang; the other threads go on.
@@ -142,7 +146,7 @@ fn a_stuck_lookup_stops_no_other() {
         assert!(done(&start(&workers, "a")).is_ok());
     }
     remote.release.send(()).unwrap();
-    assert_eq!(done(&stuck).unwrap(), [ip("10.0.0.2")]);
+    assert_eq!(done(&stuck).unwrap(), [at80("10.0.0.2")]);
 }
 
 #[test]
@@ -154,9 +158,9 @@ fn a_full_queue_is_busy() {
     let refused = start(&workers, "a");
     assert!(matches!(done(&refused), Err(DnsFault::Busy)));
     remote.release.send(()).unwrap();
-    assert_eq!(done(&blocked).unwrap(), [ip("10.0.0.2")]);
+    assert_eq!(done(&blocked).unwrap(), [at80("10.0.0.2")]);
     for receiver in queued {
-        assert_eq!(done(&receiver).unwrap(), [ip("10.0.0.1")]);
+        assert_eq!(done(&receiver).unwrap(), [at80("10.0.0.1")]);
     }
 }
 
@@ -203,7 +207,7 @@ fn dropping() {
     drop(workers);
     assert_eq!(failure(&queued), "the resolver gave no answer");
     remote.release.send(()).unwrap();
-    assert_eq!(done(&blocked).unwrap(), [ip("10.0.0.2")]);
+    assert_eq!(done(&blocked).unwrap(), [at80("10.0.0.2")]);
     remote.ended.recv_timeout(PATIENCE).unwrap();
 
     let (workers, remote) = scripted(1, 1024, PATIENCE);
@@ -234,7 +238,7 @@ fn the_system_resolver() {
     // SPEC C24. A literal and an impossible name: neither needs a network.
     let (ours, receiver) = answer();
     SystemResolver.resolve(&Query::new("127.0.0.1", 80, IpFamily::Any), ours);
-    assert_eq!(done(&receiver).unwrap(), [ip("127.0.0.1")]);
+    assert_eq!(done(&receiver).unwrap(), [at80("127.0.0.1")]);
 
     let (ours, receiver) = answer();
     SystemResolver.resolve(&Query::new("nul\0byte", 80, IpFamily::Any), ours);
@@ -276,6 +280,6 @@ fn a_query_that_waits_can_be_withdrawn() {
     assert!(!workers.withdraw(LookupId::numbered(2)));
     assert_eq!(failure(&first), "the resolver gave no answer");
     remote.release.send(()).unwrap();
-    assert_eq!(done(&stuck).unwrap(), [ip("10.0.0.2")]);
-    assert_eq!(done(&second).unwrap(), [ip("10.0.0.1")]);
+    assert_eq!(done(&stuck).unwrap(), [at80("10.0.0.2")]);
+    assert_eq!(done(&second).unwrap(), [at80("10.0.0.1")]);
 }

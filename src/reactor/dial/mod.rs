@@ -13,7 +13,7 @@ mod names;
 mod race;
 
 use std::mem;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Pooled};
@@ -39,9 +39,9 @@ const MAX_ATTEMPTS: usize = 8;
 pub(super) struct Dial<N: Net> {
     permit: Permit<PoolKey, Pooled<N>>,
     /// Every address that was heard of, so that none is tried twice.
-    known: Vec<IpAddr>,
+    known: Vec<SocketAddr>,
     /// In the order in which they will be tried.
-    untried: Vec<IpAddr>,
+    untried: Vec<SocketAddr>,
     pub(super) attempts: Vec<Token>,
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
@@ -111,7 +111,7 @@ impl<N: Net> Dial<N> {
 
     /// Takes in addresses, new ones in an order that alternates families. IPv6
     /// that was waited for goes first, or why wait (RFC 8305 §3)?
-    fn learn(&mut self, addresses: &[IpAddr]) {
+    fn learn(&mut self, addresses: &[SocketAddr]) {
         let delayed = self.attempts.is_empty() && self.next_at.is_some();
         for address in addresses {
             if !self.known.contains(address) {

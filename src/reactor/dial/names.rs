@@ -1,6 +1,6 @@
 //! Names on their way to becoming addresses of a dial.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use super::RESOLUTION_DELAY;
 use crate::dns::{self, DnsFault, Found, IpFamily, Lookup, LookupId, Query};
@@ -20,15 +20,15 @@ impl<N: Net> Engine<N> {
         let (host, port) = (key.host(), key.port());
         let family = self.config.family;
         if let Some(address) = dns::literal(host) {
-            let addresses: &[IpAddr] = if family.admits(address) {
-                &[address]
+            let addresses: &[SocketAddr] = if family.admits(address) {
+                &[SocketAddr::new(address, port)]
             } else {
                 &[]
             };
             return self.addresses(id, addresses, true);
         }
         if dns::local_host(host) {
-            return self.addresses(id, &dns::loopback(family), true);
+            return self.addresses(id, &dns::loopback(family, port), true);
         }
         match self.names.lookup(host, port, family, id, self.now) {
             Found::Hit(addresses) => self.addresses(id, &addresses, true),
@@ -47,8 +47,8 @@ impl<N: Net> Engine<N> {
                     self.addresses(id, &addresses, false);
                 }
             }
-            Lookup::Done(result) => {
-                let (waiters, result) = self.names.complete(lookup, result, self.now);
+            Lookup::Done(result, ttl) => {
+                let (waiters, result) = self.names.complete(lookup, result, ttl, self.now);
                 for id in waiters {
                     match &result {
                         Ok(addresses) => self.addresses(id, addresses, true),
@@ -71,7 +71,7 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn addresses(&mut self, id: ExchangeId, addresses: &[IpAddr], last: bool) {
+    fn addresses(&mut self, id: ExchangeId, addresses: &[SocketAddr], last: bool) {
         let now = self.now;
         let both = self.config.family == IpFamily::Any;
         let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) else {
@@ -89,7 +89,7 @@ impl<N: Net> Engine<N> {
             dial.note(error);
         }
         if dial.attempts.is_empty() {
-            let only_v4 = dial.known.iter().all(IpAddr::is_ipv4);
+            let only_v4 = dial.known.iter().all(SocketAddr::is_ipv4);
             dial.next_at = match dial.next_at {
                 _ if last || !only_v4 || !both => None,
                 Some(at) => Some(at),

@@ -33,8 +33,7 @@ impl<N: Net> Engine<N> {
             if dial.untried.is_empty() {
                 return;
             }
-            let address = dial.untried.remove(0);
-            let peer = SocketAddr::new(address, exchange.key.port());
+            let peer = dial.untried.remove(0);
             let limit = exchange.limits.sock_connect;
             let key = exchange.key.clone();
             let deadline = limit.and_then(|limit| now.checked_add(limit));

@@ -51,7 +51,7 @@ fn a_refusal_starts_the_next_attempt_at_once() {
         sim.names.says(
             "host.test",
             ms(0),
-            crate::dns::Lookup::Done(Err(crate::dns::DnsFault::NotFound)),
+            crate::dns::Lookup::Done(Err(crate::dns::DnsFault::NotFound), None),
         );
         assert_eq!(sim.names.asked(), 1);
     }
@@ -146,7 +146,7 @@ fn a_complete_answer_is_not_waited_on() {
     sim.names.says(
         "host.test",
         ms(20),
-        crate::dns::Lookup::Done(Ok(vec![ip(V4)])),
+        crate::dns::Lookup::Done(Ok(vec![at80(V4)]), None),
     );
     sim.go(get("host.test"));
     assert_eq!(sim.world.wires(), 0);
@@ -170,7 +170,7 @@ fn addresses_that_come_late_join_the_race() {
     sim.names.says(
         "host.test",
         secs(3),
-        crate::dns::Lookup::Done(Ok(vec![ip(V6), ip(V4)])),
+        crate::dns::Lookup::Done(Ok(vec![at80(V6), at80(V4)]), None),
     );
     let probe = sim.go(get("host.test"));
     sim.advance(secs(2));
@@ -215,7 +215,7 @@ fn local_names_reach_no_resolver() {
 fn requests_for_one_name_share_one_lookup() {
     // SPEC C22.
     let mut sim = Sim::new();
-    let answer = crate::dns::Lookup::Done(Ok(vec![ip(V4)]));
+    let answer = crate::dns::Lookup::Done(Ok(vec![at80(V4)]), None);
     sim.names.says("host.test", secs(1), answer);
     let (first, second) = (sim.go(get("host.test")), sim.go(get("host.test")));
     assert_eq!(sim.names.asked(), 1);
@@ -232,7 +232,7 @@ fn requests_for_one_name_share_one_lookup() {
 #[test]
 fn a_lookup_outlives_its_requests() {
     let mut sim = Sim::new();
-    let answer = crate::dns::Lookup::Done(Ok(vec![ip(V4)]));
+    let answer = crate::dns::Lookup::Done(Ok(vec![at80(V4)]), None);
     sim.names.says("host.test", secs(1), answer);
     let probe = sim.go(get("host.test"));
     sim.cancel(&probe, Cancel::Drain);

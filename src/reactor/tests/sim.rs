@@ -221,7 +221,7 @@ struct Script {
 impl Names {
     /// All addresses at once.
     pub(super) fn known(&self, host: &str, addresses: &[&str]) {
-        self.says(host, ms(0), Lookup::Done(Ok(list(addresses))));
+        self.says(host, ms(0), Lookup::Done(Ok(list(addresses)), None));
     }
 
     /// Some addresses, more to come.
@@ -230,7 +230,7 @@ impl Names {
     }
 
     pub(super) fn unknown(&self, host: &str) {
-        self.says(host, ms(0), Lookup::Done(Err(DnsFault::NotFound)));
+        self.says(host, ms(0), Lookup::Done(Err(DnsFault::NotFound), None));
     }
 
     pub(super) fn says(&self, host: &str, delay: Duration, what: Lookup) {
@@ -245,8 +245,8 @@ impl Names {
     }
 }
 
-fn list(addresses: &[&str]) -> Vec<IpAddr> {
-    addresses.iter().map(|address| ip(address)).collect()
+fn list(addresses: &[&str]) -> Vec<SocketAddr> {
+    addresses.iter().map(|address| at80(address)).collect()
 }
 
 struct SimLookups {

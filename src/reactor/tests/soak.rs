@@ -246,9 +246,9 @@ fn a_random_walk_leaves_nothing_behind() {
         let names = &sim.names;
         names.known("both.test", &["2001:db8::1", "10.0.0.2", "192.0.2.7"]);
         names.partly("slow.test", ms(30), &["10.0.0.3"]);
-        let all = vec![ip("2001:db8::1"), ip("10.0.0.3")];
-        names.says("slow.test", ms(700), Lookup::Done(Ok(all)));
-        let none = Lookup::Done(Err(DnsFault::NotFound));
+        let all = vec![at80("2001:db8::1"), at80("10.0.0.3")];
+        names.says("slow.test", ms(700), Lookup::Done(Ok(all), None));
+        let none = Lookup::Done(Err(DnsFault::NotFound), None);
         names.says("none.test", ms(5), none);
         let mut walk = Walk {
             sim,
