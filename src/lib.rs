@@ -213,7 +213,7 @@ mod exports {
         Cookie, CookieFileError, CookieJar, CookieJarBuilder, InvalidCookie, SameSite,
     };
     pub use crate::dns::{Answer, IpFamily, Query, Resolve};
-    pub use crate::error::{Error, Kind, Phase, Timeout};
+    pub use crate::error::{Error, Fingerprints, Kind, Phase, Pin, Timeout};
     pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;
     pub use crate::job::{RequestInfo, Stats, TlsInfo};

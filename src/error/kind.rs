@@ -29,6 +29,9 @@ pub enum Kind {
     Tls,
     /// The server's certificate is not acceptable.
     Certificate,
+    /// The server's certificate is none of those that were pinned;
+    /// [`Error::fingerprints`](crate::Error::fingerprints) has both.
+    Fingerprint,
     /// The peer closed or reset the connection before the response was whole.
     Disconnected,
     /// The operating system reported a fault on an open connection. Or the

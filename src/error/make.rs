@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Error, ErrorResponse, Inner, Kind, Phase, Timeout};
+use super::{Error, ErrorResponse, Fingerprints, Inner, Kind, Phase, Timeout};
 use crate::head::Hop;
 use crate::job::{Facts, RequestInfo, Stats};
 
@@ -37,6 +37,7 @@ impl Error {
             response: None,
             request: None,
             stats: None,
+            fingerprints: None,
             source: None,
         }))
     }
@@ -166,6 +167,14 @@ impl Error {
         if self.0.history.is_empty() && !history.is_empty() {
             self.edit().history = Arc::clone(history);
         }
+        self
+    }
+
+    /// Adds the pins of a certificate that has none of them.
+    #[cold]
+    #[allow(dead_code)]
+    pub(crate) fn with_fingerprints(mut self, fingerprints: Arc<Fingerprints>) -> Self {
+        self.edit().fingerprints = Some(fingerprints);
         self
     }
 

@@ -4,6 +4,7 @@
 //! ([`Error::kind`]), when ([`Error::phase`]), for which URL (credentials
 //! stripped) and why (its [`source`](std::error::Error::source) chain).
 
+mod fingerprint;
 mod kind;
 mod make;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+pub use self::fingerprint::{Fingerprints, Pin};
 pub use self::kind::{Kind, Phase, Timeout};
 pub(crate) use self::make::without_credentials;
 use crate::head::Hop;
@@ -57,6 +59,7 @@ struct Inner {
     response: Option<Arc<ErrorResponse>>,
     request: Option<Arc<RequestInfo>>,
     stats: Option<Stats>,
+    fingerprints: Option<Arc<Fingerprints>>,
     source: Option<Source>,
 }
 
@@ -138,6 +141,12 @@ impl Error {
         self.0.stats.unwrap_or_default()
     }
 
+    /// The pins that were expected and what the server showed in their place, of
+    /// an error of kind [`Fingerprint`](Kind::Fingerprint) (SPEC C21).
+    pub fn fingerprints(&self) -> Option<&Fingerprints> {
+        self.0.fingerprints.as_deref()
+    }
+
     /// The caller's mistake: a bad URL or a request that may not be sent.
     pub fn is_request(&self) -> bool {
         matches!(self.kind(), Kind::InvalidUrl | Kind::InvalidRequest)
@@ -157,7 +166,7 @@ impl Error {
     pub fn is_connect(&self) -> bool {
         match self.kind() {
             Kind::Dns | Kind::Connect => true,
-            Kind::Tls | Kind::Certificate => self.0.phase == Some(Phase::Tls),
+            Kind::Tls | Kind::Certificate | Kind::Fingerprint => self.0.phase == Some(Phase::Tls),
             Kind::Timeout => matches!(
                 self.timeout(),
                 Some(
@@ -172,9 +181,12 @@ impl Error {
         }
     }
 
-    /// TLS failed, the certificate included.
+    /// TLS failed, the certificate and pins of it included.
     pub fn is_tls(&self) -> bool {
-        matches!(self.kind(), Kind::Tls | Kind::Certificate)
+        matches!(
+            self.kind(),
+            Kind::Tls | Kind::Certificate | Kind::Fingerprint
+        )
     }
 
     /// An open connection failed.

@@ -67,3 +67,26 @@ fn of_payload_faults_only_a_cut_is_retryable() {
 fn an_error_is_one_word() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 }
+
+#[test]
+fn pins_are_told_as_people_write_them() {
+    // SPEC E1, C21
+    let fingerprints = Fingerprints {
+        expected: vec![Pin::Certificate([0x0f; 32]), Pin::Spki([0xff; 32])],
+        got: vec![Pin::Certificate([1; 32])],
+    };
+    let error = Error::new(Kind::Fingerprint, "x")
+        .with_phase(Phase::Tls)
+        .with_fingerprints(Arc::new(fingerprints));
+    let told = error.fingerprints().unwrap();
+    assert_eq!(told.got(), [Pin::Certificate([1; 32])]);
+    let hex = |pair: &str| pair.repeat(32);
+    let key = format!("sha256//{}8=", "/".repeat(42));
+    let expected = format!(
+        "expected {}, {key}; the server has {}",
+        hex("0f"),
+        hex("01")
+    );
+    assert_eq!(told.to_string(), expected);
+    assert!(error.is_tls() && error.is_connect() && !error.is_retryable());
+}

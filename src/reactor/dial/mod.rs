@@ -124,7 +124,7 @@ impl<N: Net> Dial<N> {
 
     fn note(&mut self, error: Error) {
         let telling = |error: &Error| match error.kind() {
-            Kind::Certificate => 3,
+            Kind::Certificate | Kind::Fingerprint => 3,
             Kind::Tls => 2,
             Kind::Connect | Kind::Io => 1,
             _ => 0,

@@ -16,7 +16,6 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -32,17 +31,16 @@ use rustls::{
 /// Equality goes by identity: two clients built from equal settings differ,
 /// because their caches of session tickets do (see the module's head).
 #[derive(Clone)]
-pub(crate) struct Client {
+pub(crate) struct Client(Arc<Built>);
+
+struct Built {
     config: Arc<ClientConfig>,
-    /// Which build this is; clones share it. Counted, not an address, so it is never
-    /// that of a dropped one.
-    id: u64,
+    foreign: bool,
 }
 
 impl Client {
     /// Builds a configuration from `settings`.
     pub(crate) fn build(settings: &Settings) -> Result<Self, ConfigFault> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(settings.versions())
@@ -62,16 +60,24 @@ impl Client {
         if !settings.resumption {
             config.resumption = Resumption::disabled();
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Built {
             config: Arc::new(config),
-            // Only uniqueness matters, no other memory hangs on the order.
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-        })
+            foreign: false,
+        })))
     }
 
     /// The configuration itself, for a new session.
     pub(crate) fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
+        &self.0.config
+    }
+}
+
+impl Client {
+    /// Whether a handshake of this client runs foreign code, or may block: a
+    /// configuration made elsewhere, the platform's verifier, a log of keys. The
+    /// reactor's thread must do none of them.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.0.foreign
     }
 }
 
@@ -84,17 +90,18 @@ pub(crate) fn may_name_a_server(name: &str) -> bool {
 
 impl PartialEq for Client {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
+        // Whoever compares holds both, so neither address can be a dropped one's.
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl Eq for Client {}
 
 impl fmt::Debug for Client {
-    // `ClientConfig` prints pages; the identity is what tells two of them apart.
+    // `ClientConfig` prints pages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("id", &self.id)
+            .field("foreign", &self.is_foreign())
             .finish_non_exhaustive()
     }
 }
