@@ -215,9 +215,13 @@ impl<S: Stream> Link<S> {
         let mut plain = BytesMut::new();
         loop {
             let processed = tls.process(&mut plain, usize::MAX);
-            // An alert that was queued tells the server why; sending it is a
-            // courtesy, and its own failure is not the news.
-            let flushed = flush(&mut self.stream, tls, &mut self.writable);
+            // What ends the handshake waits for the first request: the server
+            // then wakes up once for both. An alert that was queued tells it
+            // why; sending it is a courtesy, and its own failure is not the news.
+            let flushed = match processed.is_err() || tls.is_handshaking() {
+                true => flush(&mut self.stream, tls, &mut self.writable),
+                false => Ok(()),
+            };
             processed?;
             flushed?;
             if !plain.is_empty() {
@@ -454,9 +458,8 @@ impl<S: Stream> Link<S> {
         }
         if let Some(tls) = &mut self.tls {
             tls.queue_close_notify();
-            self.writable = true;
             // The socket is closed next, whatever comes of this.
-            let _ = flush(&mut self.stream, tls, &mut self.writable);
+            let _ = self.stream.write_last(tls.outgoing());
         }
     }
 }

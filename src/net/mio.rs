@@ -268,6 +268,11 @@ impl Stream for MioStream {
         retry(|| super::poll::write(&*self.socket, from))
     }
 
+    #[cfg(unix)]
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        retry(|| super::poll::write_last(&*self.socket, from))
+    }
+
     #[cfg(not(unix))]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         retry(|| io::Read::read(&mut &*self.socket, into))

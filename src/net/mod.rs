@@ -82,6 +82,13 @@ pub(crate) trait Stream: Send + 'static {
     }
 
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Writes what it can of the last words, behind which the socket is closed:
+    /// where the system can, both go out together, and the peer wakes up once.
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[io::IoSlice::new(from)])
+    }
+
     /// `Ok(false)`: still connecting.
     fn connected(&mut self) -> io::Result<bool>;
     /// Closing will reset the connection: the peer learns at once that nobody

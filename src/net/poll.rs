@@ -87,6 +87,18 @@ pub(super) fn write(socket: &impl AsFd, from: &[IoSlice<'_>]) -> io::Result<usiz
     })
 }
 
+/// As [`write`]; what is written may wait for the end of the connection, which
+/// follows at once, and goes with it.
+pub(super) fn write_last(socket: &impl AsFd, from: &[u8]) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT.union(NO_SIGNAL).union(MORE);
+    Ok(send(socket, from, flags)?)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MORE: SendFlags = SendFlags::MORE;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const MORE: SendFlags = SendFlags::empty();
+
 /// The systems without this flag set it for the socket, which mio does.
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
