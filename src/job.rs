@@ -8,6 +8,8 @@
 mod config;
 mod facts;
 mod limits;
+#[allow(dead_code)] // Until the dial goes by it.
+mod route;
 mod tunnel;
 mod upload;
 
@@ -18,11 +20,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 pub(crate) use self::config::Config;
-pub(crate) use self::facts::{Facts, LinkFacts, Tally};
+#[allow(unused_imports)]
+pub(crate) use self::facts::{Facts, LinkFacts, ProxyFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
+#[allow(unused_imports)]
+pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::Tunnel;
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
 use crate::error::Error;
@@ -102,6 +108,11 @@ pub(crate) struct Exchange {
     /// It rests until then, without a connection: what failed is tried again
     /// after a while (SPEC Y2).
     pub(crate) not_before: Option<Instant>,
+    /// What a CONNECT of this exchange says for itself to the proxy, in the place
+    /// of what the route has: an answer to a challenge is good for once, and so
+    /// no part of the key.
+    #[allow(dead_code)]
+    pub(crate) proxy_authorization: Option<Box<HeaderValue>>,
     /// Taken out when its outcome is told; the rest then shows what was sent.
     pub(crate) advance: Option<Box<dyn Advance>>,
 }
@@ -243,6 +254,8 @@ struct KeyParts {
     tls: Option<tls::Client>,
     /// Q17: the host, unless the request has another.
     server_name: Option<Box<str>>,
+    /// `None`: straight to the endpoint.
+    route: Option<Route>,
 }
 
 /// Host, port and scheme: what `limit_per_host` counts by (SPEC C4).
@@ -270,21 +283,57 @@ impl PoolKey {
         tls: Option<tls::Client>,
         server_name: Option<&str>,
     ) -> Self {
-        // Seeded anew by each process: a redirect chooses its host, and must
-        // not be able to choose the hash.
-        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let is_tls = tls.is_some();
-        let endpoint = Endpoint(Arc::new(EndpointParts {
-            hash: SEED.hash_one((host, port, is_tls)),
-            host: host.into(),
-            port,
-            is_tls,
-        }));
+        let endpoint = Endpoint::new(host, port, tls.is_some());
+        Self::of(endpoint, tls, server_name, None)
+    }
+
+    /// As [`PoolKey::for_server`], through a proxy. Where that is sent requests
+    /// in absolute form it is the endpoint itself, and what is said of the
+    /// origin is no part of the key: one connection serves all of them.
+    #[allow(dead_code)]
+    pub(crate) fn routed(
+        host: &str,
+        port: u16,
+        tls: Option<tls::Client>,
+        server_name: Option<&str>,
+        route: Route,
+    ) -> Self {
+        if route.is_forward() {
+            let is_tls = route.tls_name().is_some();
+            let endpoint = Endpoint::new(route.host(), route.port(), is_tls);
+            return Self::of(endpoint, None, None, Some(route));
+        }
+        let endpoint = Endpoint::new(host, port, tls.is_some());
+        Self::of(endpoint, tls, server_name, Some(route))
+    }
+
+    fn of(
+        endpoint: Endpoint,
+        tls: Option<tls::Client>,
+        server_name: Option<&str>,
+        route: Option<Route>,
+    ) -> Self {
         Self(Arc::new(KeyParts {
             endpoint,
-            server_name: server_name.filter(|_| is_tls).map(Box::from),
+            server_name: server_name.filter(|_| tls.is_some()).map(Box::from),
             tls,
+            route,
         }))
+    }
+
+    /// The way there, if it leads through a proxy.
+    #[allow(dead_code)]
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.0.route.as_ref()
+    }
+
+    /// Host and port that a socket has to be connected to.
+    #[allow(dead_code)]
+    pub(crate) fn hop(&self) -> (&str, u16) {
+        match &self.0.route {
+            None => (self.host(), self.port()),
+            Some(route) => (route.host(), route.port()),
+        }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -311,6 +360,7 @@ impl PoolKey {
             && self.port() == port
             && self.tls() == tls
             && self.0.server_name.is_none()
+            && self.0.route.is_none()
     }
 }
 
@@ -319,7 +369,8 @@ impl PartialEq for PoolKey {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.0.endpoint == other.0.endpoint
                 && self.0.tls == other.0.tls
-                && self.0.server_name == other.0.server_name)
+                && self.0.server_name == other.0.server_name
+                && self.0.route == other.0.route)
     }
 }
 
@@ -328,6 +379,20 @@ impl Eq for PoolKey {}
 impl Hash for PoolKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.endpoint.hash(state);
+    }
+}
+
+impl Endpoint {
+    fn new(host: &str, port: u16, is_tls: bool) -> Self {
+        // Seeded anew by each process: a redirect chooses its host, and must
+        // not be able to choose the hash.
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(Arc::new(EndpointParts {
+            hash: SEED.hash_one((host, port, is_tls)),
+            host: host.into(),
+            port,
+            is_tls,
+        }))
     }
 }
 

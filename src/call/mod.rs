@@ -264,6 +264,7 @@ impl Call {
             limits,
             fresh: std::mem::take(&mut self.fresh),
             not_before: None,
+            proxy_authorization: None,
             advance: Some(self),
         }))
     }

@@ -130,6 +130,7 @@ impl<S: Stream> Link<S> {
             peer: self.peer,
             local: self.stream.local_addr(),
             tls: self.tls.as_ref().and_then(|tls| tls.info()),
+            proxy: None,
         }
     }
 

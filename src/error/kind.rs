@@ -25,6 +25,14 @@ pub enum Kind {
     Dns,
     /// No connection to any address of the host.
     Connect,
+    /// No way through the proxy: it cannot be reached, or what it said to a
+    /// CONNECT or by SOCKS is a refusal without a status, or nonsense. Why is the
+    /// source. That its name has no address is [`Kind::Dns`], that TLS with it
+    /// fails [`Kind::Tls`] or [`Kind::Certificate`].
+    ProxyConnect,
+    /// The proxy answered a CONNECT with another status than 2xx, which
+    /// [`Error::status`](crate::Error::status) and its like tell.
+    ProxyRefused,
     /// The TLS handshake or a TLS record failed.
     Tls,
     /// The server's certificate is not acceptable.
@@ -78,6 +86,8 @@ pub enum Phase {
     Dns,
     /// Opening the TCP connection.
     Connect,
+    /// Asking the proxy for a tunnel.
+    Proxy,
     /// In the TLS handshake.
     Tls,
     /// Sending the request.
@@ -101,6 +111,7 @@ impl fmt::Display for Phase {
             Self::PoolWait => "waiting for a connection slot",
             Self::Dns => "resolving the host name",
             Self::Connect => "connecting",
+            Self::Proxy => "asking the proxy",
             Self::Tls => "in the TLS handshake",
             Self::Send => "sending the request",
             Self::Head => "waiting for the response head",
@@ -118,9 +129,9 @@ impl fmt::Display for Phase {
 pub enum Timeout {
     /// From the start to the last byte of the body, redirects included.
     Total,
-    /// Until a connection is ready: slot, name, TCP and TLS.
+    /// Until a connection is ready: slot, name, TCP, proxy and TLS.
     Connect,
-    /// One attempt to connect: TCP and TLS.
+    /// One attempt to connect: TCP, proxy and TLS.
     SockConnect,
     /// The gap between received bytes.
     SockRead,
@@ -128,7 +139,8 @@ pub enum Timeout {
     PoolWait,
     /// Until an address of the host name is known.
     Dns,
-    /// The TLS handshake of one attempt to connect.
+    /// The TLS handshake of one attempt to connect; each of the two where the
+    /// proxy is spoken to under TLS as well.
     Tls,
     /// The gap between bytes that the network takes of the request.
     WriteStall,

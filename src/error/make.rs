@@ -32,6 +32,7 @@ impl Error {
             url: None,
             peer: None,
             broken_off: false,
+            may_pass: false,
             of_source: false,
             history: Arc::default(),
             response: None,
@@ -158,6 +159,14 @@ impl Error {
     #[cold]
     pub(crate) fn broken_off(mut self) -> Self {
         self.edit().broken_off = true;
+        self
+    }
+
+    /// The same may fare better later: [`Error::is_retryable`].
+    #[cold]
+    #[allow(dead_code)]
+    pub(crate) fn passing(mut self, may_pass: bool) -> Self {
+        self.edit().may_pass = may_pass;
         self
     }
 

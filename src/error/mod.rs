@@ -53,6 +53,8 @@ struct Inner {
     /// The network cut a body short; of all payload faults this one alone may
     /// pass.
     broken_off: bool,
+    /// The proxy could not be reached, or could not reach the origin.
+    may_pass: bool,
     /// The source of the request body failed, and not the network.
     of_source: bool,
     history: Arc<[Hop]>,
@@ -162,10 +164,11 @@ impl Error {
         matches!(self.kind(), Kind::Status | Kind::ContentType)
     }
 
-    /// No connection came about: the name, the address, TLS, or a limit on these.
+    /// No connection came about: the name, the address, the proxy, TLS, or a limit
+    /// on these.
     pub fn is_connect(&self) -> bool {
         match self.kind() {
-            Kind::Dns | Kind::Connect => true,
+            Kind::Dns | Kind::Connect | Kind::ProxyConnect => true,
             Kind::Tls | Kind::Certificate | Kind::Fingerprint => self.0.phase == Some(Phase::Tls),
             Kind::Timeout => matches!(
                 self.timeout(),
@@ -179,6 +182,12 @@ impl Error {
             ),
             _ => false,
         }
+    }
+
+    /// No connection came about because of the proxy: it cannot be reached, or
+    /// refused. A limit that passed meanwhile is not among them, nor its name.
+    pub fn is_proxy(&self) -> bool {
+        matches!(self.kind(), Kind::ProxyConnect | Kind::ProxyRefused)
     }
 
     /// TLS failed, the certificate and pins of it included.
@@ -222,7 +231,8 @@ impl Error {
             Kind::Io => !self.0.of_source,
             Kind::Dns | Kind::Connect | Kind::Disconnected | Kind::Timeout => true,
             Kind::Payload => self.0.broken_off,
-            Kind::Status => self
+            Kind::ProxyConnect => self.0.may_pass,
+            Kind::Status | Kind::ProxyRefused => self
                 .status()
                 .is_some_and(|s| matches!(s.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)),
             _ => false,

@@ -8,15 +8,30 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use url::Url;
 
-use crate::head::RequestHead;
+use crate::head::{RequestHead, ResponseHead};
 
 /// A connection, for as long as it lives. Made once, when it is open; every
 /// reply on it shares this.
 #[derive(Debug)]
 pub(crate) struct LinkFacts {
+    /// Whom the socket is connected to: the proxy, where there is one.
     pub(crate) peer: SocketAddr,
     pub(crate) local: Option<SocketAddr>,
+    /// Of the session with the origin. One with a proxy alone is not told.
     pub(crate) tls: Option<TlsInfo>,
+    #[allow(dead_code)]
+    pub(crate) proxy: Option<Box<ProxyFacts>>,
+}
+
+/// The proxy that a connection leads through.
+#[derive(Debug)]
+#[allow(dead_code)]
+pub(crate) struct ProxyFacts {
+    /// As the route spells it.
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
+    /// Its answer to CONNECT, where it was asked.
+    pub(crate) reply: Option<ResponseHead>,
 }
 
 /// One exchange, as far as it has come.

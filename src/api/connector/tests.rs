@@ -117,6 +117,7 @@ fn facts() -> Facts {
             peer: "10.0.0.1:80".parse().expect("an address"),
             local: None,
             tls: None,
+            proxy: None,
         }),
         reused: false,
         tally: Tally::default(),
@@ -138,6 +139,7 @@ fn asked() -> Box<Exchange> {
         limits: ExchangeLimits::none(),
         fresh: false,
         not_before: None,
+        proxy_authorization: None,
         advance: None,
     })
 }

@@ -216,6 +216,7 @@ impl Ask {
             limits: self.limits,
             fresh: self.fresh,
             not_before: None,
+            proxy_authorization: None,
             advance: Some(Box::new(recorder)),
         })
     }
