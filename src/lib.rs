@@ -217,6 +217,8 @@ mod exports {
     pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;
     pub use crate::job::{RequestInfo, Stats, TlsInfo};
+    #[cfg(unix)]
+    pub use crate::net::UnixAddress;
 }
 
 /// Compiles the README's examples.

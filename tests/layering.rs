@@ -33,6 +33,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("job", LEAVES),
     // An answer of a lookup comes back to the reactor as a command.
     ("job", &["dns"]),
+    // What a connector settles of its sockets stands in its settings.
+    ("job", &["net"]),
     ("handoff", LEAVES),
     ("pool", LEAVES),
     // Bytes in, bytes out: no sockets, no threads, no channels.
@@ -65,6 +67,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["field", "text"]),
     // The one part of `api` that starts a reactor.
     ("api::connector", &["reactor"]),
+    // And says how sockets are made.
+    ("api::connector", &["net"]),
     // Not in any ordinary build: the doors of the fuzzers and the benchmarks.
     ("bench", &["handoff", "head", "proto"]),
     ("fuzzing", LEAVES),
@@ -91,7 +95,7 @@ const LEAVES: &[&str] = &[
 /// Crates that are not listed may be used anywhere.
 const HOMES: &[(&str, &[&str])] = &[
     ("mio", &["net::mio"]),
-    ("socket2", &["net::mio"]),
+    ("socket2", &["net::mio", "net::socket"]),
     ("httparse", &["proto::h1::parse"]),
     ("brotli", &["coding"]),
     ("flate2", &["coding"]),

@@ -88,7 +88,7 @@ impl Upgraded {
 
     /// The server's address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        Some(self.about.facts.link.peer)
+        self.about.facts.link.peer
     }
 
     /// This end's address, where the system tells.

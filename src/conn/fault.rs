@@ -1,12 +1,12 @@
 //! What goes wrong on a connection, and its one translation into [`Error`].
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::link::{LinkFault, Stage};
 use super::tls::TlsFault;
 use crate::error::{Error, Kind, Phase, Timeout};
+use crate::net::Address;
 use crate::proto::Fault;
 
 #[derive(Debug)]
@@ -130,11 +130,11 @@ fn tls_error(fault: TlsFault) -> Error {
 }
 
 /// The error of one attempt to connect that failed in `stage`.
-pub(crate) fn connect_error(fault: LinkFault, stage: Stage, peer: SocketAddr) -> Error {
+pub(crate) fn connect_error(fault: LinkFault, stage: Stage, address: &Address) -> Error {
     let error = match (fault, stage) {
         (LinkFault::Tls(fault), _) => tls_error(fault).with_phase(Phase::Tls),
         (LinkFault::Io(error), Stage::Connect) => {
-            Error::new(Kind::Connect, format!("no connection to {peer}"))
+            Error::new(Kind::Connect, format!("no connection to {address}"))
                 .with_phase(Phase::Connect)
                 .with_source(error)
         }
@@ -142,5 +142,5 @@ pub(crate) fn connect_error(fault: LinkFault, stage: Stage, peer: SocketAddr) ->
             .with_phase(Phase::Tls)
             .with_source(error),
     };
-    error.with_peer(Some(peer))
+    error.with_peer(address.ip()).with_path(address.path())
 }

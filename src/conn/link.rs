@@ -10,14 +10,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
 use super::outgoing::Outgoing;
 use super::tls::{TlsFault, TlsSession};
 use crate::job::LinkFacts;
-use crate::net::{Readiness, Stream};
+use crate::net::{Address, Readiness, Stream};
 use crate::tls;
 
 /// How much ciphertext may wait for the socket while more is being encrypted.
@@ -33,7 +32,8 @@ const HANDSHAKE_READ: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Link<S> {
     stream: S,
-    peer: SocketAddr,
+    /// What it was made to.
+    address: Address,
     /// What the handshake will need, until the socket is connected. A session
     /// takes its server's newest ticket with it, so one made for every attempt
     /// of a race would waste the tickets of the losers.
@@ -101,10 +101,10 @@ impl From<TlsFault> for LinkFault {
 
 impl<S: Stream> Link<S> {
     /// A link over a socket that is connecting.
-    pub(crate) fn new(stream: S, peer: SocketAddr, tls: Option<(&tls::Client, &str)>) -> Self {
+    pub(crate) fn new(stream: S, address: Address, tls: Option<(&tls::Client, &str)>) -> Self {
         Self {
             stream,
-            peer,
+            address,
             planned: tls.map(|(client, server_name)| (server_name.into(), client.clone())),
             tls: None,
             stage: Stage::Connect,
@@ -120,14 +120,16 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
+    /// What it connects to, or is connected to.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What is to be known of it, once it is open.
     pub(crate) fn facts(&self) -> LinkFacts {
         LinkFacts {
-            peer: self.peer,
+            peer: self.address.ip(),
+            path: self.address.path(),
             local: self.stream.local_addr(),
             tls: self.tls.as_ref().and_then(|tls| tls.info()),
             proxy: None,

@@ -74,7 +74,7 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
     let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
     let mut pieces = vec![head, vec![b'x'; 4 << 20]];
     pieces.extend((0..500).map(|_| vec![b'y'; 600]));
-    let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
     let token = Token(0);
     let mut link = Link::new(Pieces(pieces), peer, None);
     link.ready(Readiness {
@@ -128,7 +128,7 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
 #[test]
 fn memory_that_nobody_holds_any_more_is_read_into_again() {
     let large = vec![b'x'; 100_000];
-    let peer = SocketAddr::from(([192, 0, 2, 1], 80));
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
     let mut link = Link::new(Pieces(vec![large; 4]), peer, None);
     link.suspect();
     assert!(link.establish().unwrap());

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ impl Error {
             timeout: None,
             url: None,
             peer: None,
+            path: None,
             broken_off: false,
             may_pass: false,
             of_source: false,
@@ -108,6 +110,14 @@ impl Error {
         self
     }
 
+    #[cold]
+    pub(crate) fn with_path(mut self, path: Option<Arc<Path>>) -> Self {
+        if self.0.path.is_none() && path.is_some() {
+            self.edit().path = path;
+        }
+        self
+    }
+
     /// Adds what is known of the connection and of what went over it, unless a
     /// layer below knew better.
     #[cold]
@@ -115,7 +125,8 @@ impl Error {
         if self.0.stats.is_none() {
             self.edit().stats = Some(Stats::of(facts.reused, facts.tally));
         }
-        self.with_peer(Some(facts.link.peer))
+        self.with_peer(facts.link.peer)
+            .with_path(facts.link.path.clone())
     }
 
     /// Adds how often the request was sent, how often of these once more, and over

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ struct Inner {
     timeout: Option<(Timeout, Option<Duration>)>,
     url: Option<Url>,
     peer: Option<SocketAddr>,
+    /// Of a Unix socket.
+    path: Option<Arc<Path>>,
     /// The network cut a body short; of all payload faults this one alone may
     /// pass.
     broken_off: bool,
@@ -100,6 +103,13 @@ impl Error {
     /// [`Response::remote_addr`](crate::Response::remote_addr) is of a response.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
+    }
+
+    /// The path of the Unix socket that the request was to go over (SPEC U1): to
+    /// which it could not connect, or over which it failed. An abstract name
+    /// stands behind an `@`.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
     }
 
     /// The status of the response behind this error, if there was one.
@@ -296,6 +306,9 @@ impl fmt::Debug for Error {
         }
         if let Some(peer) = inner.peer {
             debug.field("peer", &peer);
+        }
+        if let Some(path) = &inner.path {
+            debug.field("path", path);
         }
         if let Some(response) = &inner.response {
             debug.field("status", &response.status);

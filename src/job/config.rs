@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::dns::IpFamily;
+use crate::net::Sockets;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -17,6 +18,14 @@ pub(crate) struct Config {
     /// C22.
     pub(crate) dns_cache: bool,
     pub(crate) dns_ttl: Option<Duration>,
+    pub(crate) sockets: Sockets,
+}
+
+impl Config {
+    /// What is wrong with it, for whoever sends the first request.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.sockets.check()
+    }
 }
 
 impl Default for Config {
@@ -28,6 +37,7 @@ impl Default for Config {
             happy_eyeballs: Some(Duration::from_millis(250)),
             dns_cache: true,
             dns_ttl: Some(Duration::from_secs(10)),
+            sockets: Sockets::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -14,8 +15,11 @@ use crate::head::{RequestHead, ResponseHead};
 /// reply on it shares this.
 #[derive(Debug)]
 pub(crate) struct LinkFacts {
-    /// Whom the socket is connected to: the proxy, where there is one.
-    pub(crate) peer: SocketAddr,
+    /// Whom the socket is connected to: the proxy, where there is one. `None`: it
+    /// has no IP address, being no TCP connection.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Of a Unix socket.
+    pub(crate) path: Option<Arc<Path>>,
     pub(crate) local: Option<SocketAddr>,
     /// Of the session with the origin. One with a proxy alone is not told.
     pub(crate) tls: Option<TlsInfo>,

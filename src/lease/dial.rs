@@ -10,9 +10,9 @@ use crate::conn::link::{Link, Stage};
 use crate::conn::{Conn, connect_error};
 use crate::dns;
 use crate::error::{Error, Phase, Timeout};
-use crate::job::{Exchange, ExchangeId};
+use crate::job::{Exchange, ExchangeId, PoolKey};
 use crate::net::mio::MioStream;
-use crate::net::{self, Stream, poll};
+use crate::net::{self, Address, Destination, Stream, poll};
 
 pub(super) enum Dialed {
     Open(Lease),
@@ -40,17 +40,22 @@ impl Lessee {
         now: &mut Instant,
     ) -> Dialed {
         let key = &exchange.key;
-        let family = self.config.family;
-        let literal = dns::literal(key.host()).filter(|address| family.admits(*address));
-        let Some(address) = literal.filter(|_| INTERRUPTIBLE) else {
+        let Some(address) = self.known_address(key).filter(|_| INTERRUPTIBLE) else {
             return Dialed::Declined;
         };
-        let peer = SocketAddr::new(address, key.port());
-        let stream = match MioStream::connect(peer) {
+        let to = Destination {
+            address: &address,
+            sockets: &self.config.sockets,
+        };
+        let stream = match MioStream::connect(&to) {
             Ok(stream) => stream,
             // The reactor closes idle connections then.
             Err(error) if net::is_out_of_descriptors(&error) => return Dialed::Declined,
-            Err(error) => return Dialed::Failed(connect_error(error.into(), Stage::Connect, peer)),
+            // And knocks again after a while where a queue is full.
+            Err(error) if address.may_be_full(&error) => return Dialed::Declined,
+            Err(error) => {
+                return Dialed::Failed(connect_error(error.into(), Stage::Connect, &address));
+            }
         };
         let Some(listing) = self.pool.list(id.lease(), stream.share()) else {
             return Dialed::Failed(Error::closed());
@@ -58,12 +63,12 @@ impl Lessee {
         // Much may have come before: the TLS settings, the reactor's thread.
         *now = poll::now();
         let deadline = deadline(exchange, *now);
-        let mut link = Link::new(stream, peer, key.tls_name());
+        let mut link = Link::new(stream, address, key.tls_name());
         // On loopback it often is connected by now.
         link.suspect();
         let rare = exchange.limits.rare.as_ref();
         let tls_limit = rare.and_then(|rare| rare.tls);
-        let opened = establish(&mut link, peer, deadline, tls_limit, now);
+        let opened = establish(&mut link, deadline, tls_limit, now);
         match opened {
             Ok(()) => {
                 let conn = Box::new(Conn::new(link, None));
@@ -77,6 +82,18 @@ impl Lessee {
                 Dialed::Failed(revoked.map_or(error, revoked_error))
             }
         }
+    }
+}
+
+impl Lessee {
+    /// Where there is nothing to look up.
+    fn known_address(&self, key: &PoolKey) -> Option<Address> {
+        if let Some(address) = self.config.sockets.fixed() {
+            return Some(address);
+        }
+        let family = self.config.family;
+        let literal = dns::literal(key.host()).filter(|address| family.admits(*address))?;
+        Some(Address::Tcp(SocketAddr::new(literal, key.port())))
     }
 }
 
@@ -105,7 +122,6 @@ fn deadline(exchange: &Exchange, now: Instant) -> Option<Deadline> {
 
 fn establish(
     link: &mut Link<MioStream>,
-    peer: SocketAddr,
     mut deadline: Option<Deadline>,
     mut tls_limit: Option<Duration>,
     now: &mut Instant,
@@ -114,7 +130,7 @@ fn establish(
         match link.establish() {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(fault) => return Err(connect_error(fault, link.stage(), peer)),
+            Err(fault) => return Err(connect_error(fault, link.stage(), link.address())),
         }
         let stage = link.stage();
         if stage == Stage::Handshake
@@ -134,7 +150,9 @@ fn establish(
             };
             let error = Error::timed_out(deadline.limit, Some(deadline.length), phase);
             return Err(match deadline.limit {
-                Timeout::SockConnect | Timeout::Tls => error.with_peer(Some(peer)),
+                Timeout::SockConnect | Timeout::Tls => error
+                    .with_peer(link.address().ip())
+                    .with_path(link.address().path()),
                 _ => error,
             });
         }
@@ -145,7 +163,7 @@ fn establish(
             Ok(state) => link.ready(state),
             Err(error) => {
                 let error: io::Error = error;
-                return Err(connect_error(error.into(), stage, peer));
+                return Err(connect_error(error.into(), stage, link.address()));
             }
         }
         *now = poll::now();

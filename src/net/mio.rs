@@ -5,11 +5,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::mio::net::TcpStream;
 use ::mio::{Events, Poll, Registry, Waker};
 use socket2::SockRef;
 
-use super::{Net, Readiness, Ready, Stream, Token};
+use super::{Destination, Net, Readiness, Ready, Stream, Token, socket};
 use crate::handoff::mailbox::Alarm;
 
 /// Events fetched by one wait. More stay in the kernel for the next.
@@ -73,8 +72,8 @@ impl Net for MioNet {
         Instant::now()
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<MioStream> {
-        MioStream::connect(address)
+    fn connect(&mut self, to: &Destination<'_>) -> io::Result<MioStream> {
+        MioStream::connect(to)
     }
 
     fn register(&mut self, stream: &mut MioStream, token: Token) -> io::Result<()> {
@@ -85,11 +84,11 @@ impl Net for MioNet {
         source::deregister(self.poll.registry(), &mut stream.socket);
     }
 
-    fn watch(&mut self, socket: &Arc<TcpStream>, token: Token) -> io::Result<()> {
+    fn watch(&mut self, socket: &Arc<Socket>, token: Token) -> io::Result<()> {
         source::register(self.poll.registry(), &mut Arc::clone(socket), token)
     }
 
-    fn unwatch(&mut self, socket: &Arc<TcpStream>) {
+    fn unwatch(&mut self, socket: &Arc<Socket>) {
         source::deregister(self.poll.registry(), &mut Arc::clone(socket));
     }
 
@@ -132,22 +131,21 @@ mod source {
     use std::sync::Arc;
 
     use ::mio::event::Source;
-    use ::mio::net::TcpStream;
     use ::mio::unix::SourceFd;
     use ::mio::{Interest, Registry};
 
-    use super::Token;
+    use super::{Socket, Token};
 
     pub(super) fn register(
         registry: &Registry,
-        socket: &mut Arc<TcpStream>,
+        socket: &mut Arc<Socket>,
         token: Token,
     ) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         SourceFd(&socket.as_raw_fd()).register(registry, ::mio::Token(token.0), both)
     }
 
-    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<TcpStream>) {
+    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<Socket>) {
         // Fails only for a socket that is not registered, which is the aim.
         let _ = SourceFd(&socket.as_raw_fd()).deregister(registry);
     }
@@ -160,14 +158,13 @@ mod source {
     use std::io;
     use std::sync::Arc;
 
-    use ::mio::net::TcpStream;
     use ::mio::{Interest, Registry};
 
-    use super::Token;
+    use super::{Socket, Token};
 
     pub(super) fn register(
         registry: &Registry,
-        socket: &mut Arc<TcpStream>,
+        socket: &mut Arc<Socket>,
         token: Token,
     ) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -175,28 +172,40 @@ mod source {
         registry.register(socket, ::mio::Token(token.0), both)
     }
 
-    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<TcpStream>) {
+    pub(super) fn deregister(registry: &Registry, socket: &mut Arc<Socket>) {
         if let Some(socket) = Arc::get_mut(socket) {
             let _ = registry.deregister(socket);
         }
     }
 }
 
+/// TCP and Unix sockets alike: all there is to do with one is done by its
+/// descriptor.
+#[cfg(unix)]
+pub(crate) type Socket = socket2::Socket;
+
+/// What mio can watch elsewhere.
+#[cfg(not(unix))]
+pub(crate) type Socket = ::mio::net::TcpStream;
+
 /// How long a read waits at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct MioStream {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     /// The socket blocks, for [`PATIENCE`], where a call does not say otherwise.
     waits: bool,
 }
 
 impl MioStream {
     /// Begins to connect.
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn connect(to: &Destination<'_>) -> io::Result<Self> {
+        let socket = socket::open(to)?;
+        #[cfg(not(unix))]
+        let socket = Socket::from_std(socket.into());
         Ok(Self {
-            socket: Arc::new(TcpStream::connect(address)?),
+            socket: Arc::new(socket),
             waits: false,
         })
     }
@@ -222,13 +231,13 @@ impl std::os::fd::AsFd for MioStream {
 }
 
 impl Stream for MioStream {
-    type Shared = Arc<TcpStream>;
+    type Shared = Arc<Socket>;
 
-    fn share(&self) -> Arc<TcpStream> {
+    fn share(&self) -> Arc<Socket> {
         Arc::clone(&self.socket)
     }
 
-    fn shut(socket: &Arc<TcpStream>) {
+    fn shut(socket: &Arc<Socket>) {
         // Fails where it is not connected any more, and nobody waits then.
         let _ = socket.shutdown(Shutdown::Both);
     }
@@ -239,7 +248,7 @@ impl Stream for MioStream {
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()
+        SockRef::from(&*self.socket).local_addr().ok()?.as_socket()
     }
 
     #[cfg(unix)]
@@ -296,12 +305,8 @@ impl Stream for MioStream {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
-        match self.socket.peer_addr() {
-            Ok(_) => {
-                // C29. A socket that cannot have it (none known) works without.
-                let _ = self.socket.set_nodelay(true);
-                Ok(true)
-            }
+        match SockRef::from(&*self.socket).peer_addr() {
+            Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) if error.raw_os_error() == Some(EINPROGRESS) => Ok(false),
             Err(error) => Err(error),
@@ -316,9 +321,9 @@ impl Stream for MioStream {
 
 /// What a connecting socket answers on some systems.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const EINPROGRESS: i32 = 115;
+pub(super) const EINPROGRESS: i32 = 115;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const EINPROGRESS: i32 = 36;
+pub(super) const EINPROGRESS: i32 = 36;
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {

@@ -9,11 +9,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub(crate) mod address;
 pub(crate) mod mio;
+pub(crate) mod options;
 #[cfg(unix)]
 pub(crate) mod poll;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod sim;
+mod socket;
+
+#[cfg(unix)]
+pub use address::UnixAddress;
+pub(crate) use address::{Address, Destination};
+pub(crate) use options::Sockets;
 
 /// A network a single thread drives.
 pub(crate) trait Net {
@@ -23,7 +31,11 @@ pub(crate) trait Net {
     fn now(&self) -> Instant;
 
     /// Begins to connect; success is told by writability and [`Stream::connected`].
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
+    ///
+    /// # Errors
+    /// `WouldBlock`: not even begun, the peer's queue is full and nothing will
+    /// tell when it is not. Worth another try after a while.
+    fn connect(&mut self, to: &Destination<'_>) -> io::Result<Self::Stream>;
 
     /// Asks for readiness of both directions under this token.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;

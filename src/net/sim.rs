@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Net, Readiness, Ready, Stream, Token};
+use super::{Address, Destination, Net, Readiness, Ready, Stream, Token};
 use crate::handoff::mailbox::Alarm;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 
@@ -31,8 +31,8 @@ struct State {
     idle: bool,
     /// How many waits are still to fail.
     failing: u32,
-    manners: HashMap<SocketAddr, Manner>,
-    windows: HashMap<SocketAddr, usize>,
+    manners: HashMap<Address, Manner>,
+    windows: HashMap<Address, usize>,
     wires: Vec<Wire>,
     open: usize,
     /// More sockets than this the system does not give.
@@ -64,7 +64,7 @@ pub(crate) enum Manner {
 
 /// One connection, or the attempt at one.
 struct Wire {
-    address: SocketAddr,
+    address: Address,
     stage: Stage,
     token: Option<Token>,
     untold_readable: bool,
@@ -174,13 +174,13 @@ impl World {
         self.state().descriptors = count;
     }
 
-    pub(crate) fn set_manner(&self, address: SocketAddr, manner: Manner) {
-        self.state().manners.insert(address, manner);
+    pub(crate) fn set_manner(&self, address: impl Into<Address>, manner: Manner) {
+        self.state().manners.insert(address.into(), manner);
     }
 
     /// The window with which connections to this address begin.
-    pub(crate) fn set_window(&self, address: SocketAddr, bytes: usize) {
-        self.state().windows.insert(address, bytes);
+    pub(crate) fn set_window(&self, address: impl Into<Address>, bytes: usize) {
+        self.state().windows.insert(address.into(), bytes);
     }
 
     /// Connections and attempts so far, open or not.
@@ -282,8 +282,9 @@ impl Net for SimNet {
         self.0.now()
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<SimStream> {
-        let manner = self.0.state().manners.get(&address).copied();
+    fn connect(&mut self, to: &Destination<'_>) -> io::Result<SimStream> {
+        let address = to.address;
+        let manner = self.0.state().manners.get(address).copied();
         let manner = manner.unwrap_or(Manner::Accepts);
         if manner == Manner::Unreachable {
             return Err(io::ErrorKind::NetworkUnreachable.into());
@@ -293,10 +294,10 @@ impl Net for SimNet {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
         let n = state.wires.len();
-        let window = state.windows.get(&address).copied();
+        let window = state.windows.get(address).copied();
         state.open += 1;
         state.wires.push(Wire {
-            address,
+            address: address.clone(),
             stage: Stage::Connecting,
             token: None,
             untold_readable: false,
@@ -515,7 +516,8 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn address(&self) -> SocketAddr {
-        self.world.state().wires[self.n].address
+        let address = self.world.state().wires[self.n].address.clone();
+        address.ip().expect("an IP address")
     }
 
     /// Takes what the client sent since the last look.

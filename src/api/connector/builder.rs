@@ -36,7 +36,7 @@ const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 pub struct ConnectorBuilder {
     limit: usize,
     limit_per_host: usize,
-    config: Config,
+    pub(super) config: Config,
     caller_drives: bool,
     resolver: Option<Arc<dyn Resolve>>,
     #[cfg(feature = "tls")]

@@ -2,6 +2,7 @@
 //! share it by cloning; the thread starts on first use.
 
 mod builder;
+mod sockets;
 mod stats;
 
 use std::fmt;
@@ -241,6 +242,7 @@ impl Connector {
 
     fn run(&self) -> Result<Reactor, Error> {
         let inner = &self.inner;
+        inner.config.check().map_err(Error::invalid_request)?;
         let (reactor, unwatcher) = Reactor::start(
             inner.config.clone(),
             inner.pool.clone(),

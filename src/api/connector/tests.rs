@@ -114,7 +114,8 @@ fn requests_of_a_child_are_refused() {
 fn facts() -> Facts {
     Facts {
         link: Arc::new(LinkFacts {
-            peer: "10.0.0.1:80".parse().expect("an address"),
+            peer: Some("10.0.0.1:80".parse().expect("an address")),
+            path: None,
             local: None,
             tls: None,
             proxy: None,

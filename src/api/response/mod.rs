@@ -130,7 +130,7 @@ impl Response {
     /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
     /// request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        Some(self.about.facts.link.peer)
+        self.about.facts.link.peer
     }
 
     /// Whether the connection had served an earlier request.

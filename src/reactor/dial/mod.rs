@@ -9,6 +9,7 @@
 //! A dial belongs to one exchange and ends with it. Its slot is free when its
 //! sockets are closed.
 
+mod fixed;
 mod names;
 mod race;
 
@@ -27,6 +28,7 @@ use crate::error::{Error, Kind, Phase};
 use crate::job::{Exchange, ExchangeId, PoolKey, Progress};
 use crate::net::{Net, Token};
 use crate::pool::Permit;
+use fixed::Fixed;
 
 /// How long IPv4 waits for IPv6 addresses that are still being looked up
 /// (RFC 8305 §3).
@@ -42,6 +44,8 @@ pub(super) struct Dial<N: Net> {
     known: Vec<SocketAddr>,
     /// In the order in which they will be tried.
     untried: Vec<SocketAddr>,
+    /// Instead of those, where all connections go to one address.
+    fixed: Option<Box<Fixed>>,
     pub(super) attempts: Vec<Token>,
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
@@ -96,7 +100,7 @@ impl<N: Net> Dial<N> {
 
     /// Whether there is another attempt to start, now or later.
     fn has_next(&self, sockets: &mut Table<Socket<N>>) -> bool {
-        !self.untried.is_empty()
+        (!self.untried.is_empty() || self.fixed.is_some())
             && self.attempts.len() < MAX_ATTEMPTS
             && !self.in_handshake(sockets)
     }
@@ -151,6 +155,7 @@ impl<N: Net> Engine<N> {
             permit,
             known: Vec::new(),
             untried: Vec::new(),
+            fixed: None,
             attempts: Vec::new(),
             next_at: None,
             resolving: true,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::RESOLUTION_DELAY;
+use super::fixed::Fixed;
 use crate::dns::{self, DnsFault, Found, IpFamily, Lookup, LookupId, Query};
 use crate::error::{Error, Kind, Phase};
 use crate::job::ExchangeId;
@@ -13,9 +14,15 @@ use crate::reactor::exchange::Running;
 impl<N: Net> Engine<N> {
     /// The addresses of the host, from wherever they are known.
     pub(super) fn find(&mut self, id: ExchangeId) {
-        let Some(Running::Dialing { exchange, .. }) = self.running(id) else {
+        let fixed = self.config.sockets.fixed();
+        let Some(Running::Dialing { exchange, dial, .. }) = self.running(id) else {
             return;
         };
+        if let Some(address) = fixed {
+            dial.fixed = Some(Fixed::new(address));
+            dial.resolving = false;
+            return self.race(id);
+        }
         let key = exchange.key.clone();
         let (host, port) = (key.host(), key.port());
         let family = self.config.family;

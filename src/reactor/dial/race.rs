@@ -1,13 +1,12 @@
 //! The attempts of a dial: when one starts, when one ends, which one wins.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::conn::connect_error;
 use crate::conn::link::{Link, Stage};
 use crate::error::{Error, Phase, Timeout};
 use crate::job::{ExchangeId, PoolKey};
-use crate::net::{self, Net, Token};
+use crate::net::{self, Address, Destination, Net, Token};
 use crate::reactor::engine::Engine;
 use crate::reactor::exchange::Running;
 use crate::reactor::socket::Socket;
@@ -17,6 +16,7 @@ impl<N: Net> Engine<N> {
     /// can win any more.
     pub(in crate::reactor) fn race(&mut self, id: ExchangeId) {
         self.drop_overdue(id);
+        self.stop_knocking(id);
         loop {
             let now = self.now;
             let Some(Running::Dialing { dial, exchange, .. }) =
@@ -25,15 +25,18 @@ impl<N: Net> Engine<N> {
                 return;
             };
             if !dial.may_start(now, &mut self.sockets) {
-                if dial.attempts.is_empty() && dial.untried.is_empty() && !dial.resolving {
+                let is_tried = dial.untried.is_empty() && dial.fixed.is_none();
+                if dial.attempts.is_empty() && is_tried && !dial.resolving {
                     return self.lost(id);
                 }
                 return self.schedule(id);
             }
-            if dial.untried.is_empty() {
-                return;
-            }
-            let peer = dial.untried.remove(0);
+            let fixed = dial.fixed.take();
+            let address = match &fixed {
+                Some(fixed) => fixed.address.clone(),
+                None if dial.untried.is_empty() => return,
+                None => Address::Tcp(dial.untried.remove(0)),
+            };
             let limit = exchange.limits.sock_connect;
             let key = exchange.key.clone();
             let deadline = limit.and_then(|limit| now.checked_add(limit));
@@ -42,10 +45,15 @@ impl<N: Net> Engine<N> {
                 .config
                 .happy_eyeballs
                 .and_then(|delay| now.checked_add(delay));
-            match self.attempt(id, peer, &key, deadline) {
+            match self.attempt(id, address, &key, deadline) {
                 Ok(token) => {
-                    if let Some(Running::Dialing { dial, .. }) = self.running(id) {
-                        dial.attempts.push(token);
+                    let Some(Running::Dialing { dial, .. }) = self.running(id) else {
+                        return;
+                    };
+                    match (token, fixed) {
+                        (Some(token), _) => dial.attempts.push(token),
+                        (None, Some(fixed)) => dial.knock_again(fixed, now, deadline),
+                        (None, None) => {}
                     }
                 }
                 Err(error) => self.attempt_failed(id, error),
@@ -53,23 +61,35 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    /// Opens a socket to one address.
+    /// Opens a socket to one address. `None`: the queue of a Unix socket is full,
+    /// which is worth another try.
     fn attempt(
         &mut self,
         exchange: ExchangeId,
-        peer: SocketAddr,
+        address: Address,
         key: &PoolKey,
         deadline: Option<Instant>,
-    ) -> Result<Token, Error> {
-        let mut connected = self.net.connect(peer);
+    ) -> Result<Option<Token>, Error> {
+        let config = self.config.clone();
+        let to = Destination {
+            address: &address,
+            sockets: &config.sockets,
+        };
+        let mut connected = self.net.connect(&to);
         if connected.as_ref().is_err_and(net::is_out_of_descriptors) {
             // Idle connections hold no slot, but they hold descriptors.
             self.close_idle();
-            connected = self.net.connect(peer);
+            connected = self.net.connect(&to);
+        }
+        if connected
+            .as_ref()
+            .is_err_and(|error| address.may_be_full(error))
+        {
+            return Ok(None);
         }
         let stream =
-            connected.map_err(|error| connect_error(error.into(), Stage::Connect, peer))?;
-        let link = Link::new(stream, peer, key.tls_name());
+            connected.map_err(|error| connect_error(error.into(), Stage::Connect, &address))?;
+        let link = Link::new(stream, address, key.tls_name());
         let attempt = Socket::Attempt {
             exchange,
             link,
@@ -81,7 +101,7 @@ impl<N: Net> Engine<N> {
             return Err(Error::internal("a socket was lost"));
         };
         match self.net.register(link.stream_mut(), token) {
-            Ok(()) => Ok(token),
+            Ok(()) => Ok(Some(token)),
             Err(error) => {
                 self.sockets.remove(token);
                 Err(Error::internal("cannot watch a socket").with_source(error))
@@ -94,7 +114,7 @@ impl<N: Net> Engine<N> {
         let Some(Socket::Attempt { exchange, link, .. }) = self.sockets.get_mut(token) else {
             return;
         };
-        let (id, stage, peer) = (*exchange, link.stage(), link.peer());
+        let (id, stage) = (*exchange, link.stage());
         match link.establish() {
             Ok(false) => {
                 if link.stage() != stage {
@@ -105,7 +125,7 @@ impl<N: Net> Engine<N> {
             }
             Ok(true) => self.won(id, token),
             Err(fault) => {
-                let error = connect_error(fault, link.stage(), peer);
+                let error = connect_error(fault, link.stage(), link.address());
                 self.close_socket(token);
                 if let Some(Running::Dialing { dial, .. }) = self.running(id) {
                     dial.attempts.retain(|&attempt| attempt != token);
@@ -129,7 +149,7 @@ impl<N: Net> Engine<N> {
     }
 
     /// A failure makes the next attempt due at once (RFC 8305 §5).
-    fn attempt_failed(&mut self, id: ExchangeId, error: Error) {
+    pub(super) fn attempt_failed(&mut self, id: ExchangeId, error: Error) {
         let now = self.now;
         if let Some(Running::Dialing { dial, .. }) = self.running(id) {
             dial.note(error);
@@ -164,13 +184,15 @@ impl<N: Net> Engine<N> {
                 Stage::Handshake => Phase::Tls,
                 _ => Phase::Connect,
             };
-            let peer = link.peer();
+            let address = link.address().clone();
             self.close_socket(token);
             if let Some(Running::Dialing { dial, .. }) = self.running(id) {
                 dial.attempts.retain(|&attempt| attempt != token);
             }
-            let error = Error::timed_out(which, length, phase);
-            self.attempt_failed(id, error.with_peer(Some(peer)));
+            let error = Error::timed_out(which, length, phase)
+                .with_peer(address.ip())
+                .with_path(address.path());
+            self.attempt_failed(id, error);
         }
     }
 }

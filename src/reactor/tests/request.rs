@@ -266,7 +266,7 @@ impl Probe {
         lock(&self.record)
             .facts
             .as_ref()
-            .map(|facts| facts.link.peer)
+            .and_then(|facts| facts.link.peer)
     }
 
     pub(super) fn is_lost(&self) -> bool {
