@@ -1,4 +1,4 @@
-//! Against servers that others wrote: nginx, aiohttp and httpbin, over plain TCP
+//! Against servers that others wrote: nginx, aiohttp, httpbin and openssl, over plain TCP
 //! and TLS. The first half asks the library, the second compares what the example
 //! `fetch` writes with what curl writes.
 //!
@@ -14,6 +14,8 @@
 
 #[path = "interop/bodies.rs"]
 mod bodies;
+#[path = "interop/certificates.rs"]
+mod certificates;
 #[path = "interop/forms.rs"]
 mod forms;
 #[path = "interop/httpbin.rs"]

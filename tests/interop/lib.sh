@@ -2,12 +2,16 @@
 #
 #   NAME.sh start DIR    starts the server; writes DIR/env and DIR/log
 #   NAME.sh stop DIR     stops it and removes DIR
+#   NAME.sh check        starts it, asks it with curl, and stops it
 #
-# DIR/env holds PORT, TLS_PORT and CA (a PEM file). Exit codes of `start`:
-# 0 it answers, 3 it is not installed, anything else it failed (see DIR/log).
+# DIR/env holds the ports by their names, CA (a PEM file) and CERTS (a folder,
+# see certificates.sh). Exit codes of `start`: 0 it answers, 3 it is not
+# installed, anything else it failed (see DIR/log).
 #
 # A script defines `installed` (is the program there?) and `serve` (write the
-# configuration, then `launch` the program in the foreground).
+# configuration, then `launch` the program in the foreground); `ports` if it
+# wants others than the two below; `facts` if DIR/env is to say more; and
+# `probe`, which asks the running server and fails if it is no use.
 
 set -euo pipefail
 
@@ -21,6 +25,13 @@ www=$cache/www
 venv=$cache/venv
 # Of its own, since it pins what others need newer.
 httpbin_venv=$cache/venv-httpbin
+mitm_venv=$cache/venv-mitmproxy
+
+# The ports a server listens on, as DIR/env names them; `serve` has each of them
+# as a variable in small letters.
+ports=(PORT TLS_PORT)
+
+. "$here/certificates.sh"
 
 # One line of it is repeated in the larger files, so that a reader can check
 # every byte by its position (tests/support/interop.rs knows the same line).
@@ -28,14 +39,19 @@ readonly PATTERN='miohttp interop: the quick brown fox jumps over it'
 
 main() {
   local verb=${1:-} dir=${2:-}
-  if [[ -z $dir ]]; then
-    echo "usage: $0 start|stop DIR" >&2
-    exit 2
-  fi
   case $verb in
-    start) start "$dir" ;;
-    stop) stop "$dir" ;;
-    *) echo "$0: unknown verb $verb" >&2; exit 2 ;;
+    check) check ;;
+    start | stop)
+      if [[ -z $dir ]]; then
+        echo "usage: $0 start|stop DIR" >&2
+        exit 2
+      fi
+      "$verb" "$dir"
+      ;;
+    *)
+      echo "usage: $0 start DIR | stop DIR | check" >&2
+      exit 2
+      ;;
   esac
 }
 
@@ -48,10 +64,10 @@ start() {
   # it, so a failed start is tried again with others.
   local attempt
   for attempt in 1 2 3; do
-    read -r port tls_port < <(free_ports)
+    choose_ports
     serve
-    if answers "$port" && answers "$tls_port"; then
-      printf 'PORT=%s\nTLS_PORT=%s\nCA=%s\n' "$port" "$tls_port" "$certs/ca.pem" >"$dir/env"
+    if all_answer; then
+      list_facts >"$dir/env"
       return 0
     fi
     end_server "$dir"
@@ -62,7 +78,67 @@ start() {
 
 stop() {
   end_server "$1"
+  if [[ -f $1/outside ]]; then rm -rf -- "$(<"$1/outside")"; fi
   rm -rf -- "$1"
+}
+
+# In a subshell, so that a failed start does not end this one.
+check() {
+  local at code=0
+  at=$(mktemp -d)
+  (start "$at") || code=$?
+  case $code in
+    0)
+      dir=$at
+      . "$dir/env"
+      probe || code=$?
+      ;;
+    "$NOT_INSTALLED") echo 'not installed' ;;
+    *) cat "$at/log" >&2 || true ;;
+  esac
+  stop "$at"
+  return "$code"
+}
+
+list_facts() {
+  local name number
+  for name in "${ports[@]}"; do
+    number=${name,,}
+    echo "$name=${!number}"
+  done
+  printf 'CA=%s\nCERTS=%s\n' "$certs/ca.pem" "$zoo"
+  if declare -F facts >/dev/null; then facts; fi
+}
+
+# Unless a script has one of its own.
+probe() {
+  [[ $(status "http://127.0.0.1:$PORT/") != 000 ]]
+}
+
+# For `probe`: the status that curl is answered with, 000 for none.
+status() {
+  curl -s -m 8 -o "$dir/answer" -w '%{http_code}' "$@" || true
+}
+
+# For `probe` of a proxy: a web server with a page, whose URL is then in `origin`.
+origin_server() {
+  local number
+  number=$(free_ports 1)
+  mkdir -p "$dir/origin"
+  echo hello >"$dir/origin/index.html"
+  launch python3 -m http.server -b 127.0.0.1 -d "$dir/origin" "$number"
+  answers "$number"
+  origin=http://127.0.0.1:$number/
+}
+
+# For `probe`: wanted WHAT, and what there is instead if it differs.
+wanted() {
+  if [[ $2 = "$3" ]]; then
+    echo "$1: $3"
+  else
+    echo "$1: $3, which should be $2"
+    return 1
+  fi
 }
 
 # Runs a program in the background, its output in DIR/log. A server may be
@@ -105,14 +181,37 @@ answers() {
   return 1
 }
 
-# Two ports that nobody uses now.
+choose_ports() {
+  local free name
+  free=($(free_ports "${#ports[@]}"))
+  for name in "${ports[@]}"; do
+    printf -v "${name,,}" '%s' "${free[0]}"
+    free=("${free[@]:1}")
+  done
+}
+
+# So many ports that nobody uses now.
 free_ports() {
   python3 -c '
-import socket
-sockets = [socket.socket() for _ in range(2)]
+import socket, sys
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
 for s in sockets:
     s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in sockets))'
+print(*(s.getsockname()[1] for s in sockets))' "$1"
+}
+
+all_answer() {
+  local name number
+  for name in "${ports[@]}"; do
+    number=${name,,}
+    answers "${!number}" || return 1
+  done
+}
+
+# A folder for a program that gives up its right to read DIR; `stop` removes it.
+make_outside() {
+  outside=$(mktemp -d)
+  echo "$outside" >"$dir/outside"
 }
 
 # Certificates and files; several test processes may come here at once.
@@ -121,6 +220,7 @@ prepare() {
   (
     flock 9
     make_certificates
+    make_zoo
     make_files
   ) 9>"$cache/lock"
 }

@@ -1,18 +1,25 @@
 #!/bin/bash
-# Installs what the interop tests start and is not here yet: nginx and openssl
-# from Debian (needs root), aiohttp and httpbin from PyPI, each in a venv of its
-# own.
+# Installs what the interop tests start and is not here yet: most of it from
+# Debian (needs root; half a minute), the rest from PyPI in venvs of their own
+# (half a minute, 200 MB).
 # Says what it could not do, and exits with 1 in that case.
 . "$(dirname "$0")/lib.sh"
 
 PATH=$PATH:/usr/sbin
 failed=0
 
+# RUNLEVEL=1 keeps a package from starting a server of its own.
+debian() {
+  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null && echo "setup: installed $*"
+}
+
 missing=()
-command -v nginx >/dev/null || missing+=(nginx-light)
-command -v openssl >/dev/null || missing+=(openssl)
-command -v curl >/dev/null || missing+=(curl)
-command -v python3 >/dev/null || missing+=(python3)
+# PROGRAM:PACKAGE, or the program alone if both have one name.
+for pair in nginx:nginx-light openssl curl python3 squid tinyproxy haproxy danted:dante-server \
+  microsocks stunnel4 dnsmasq:dnsmasq-base unbound; do
+  command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]})); then
   if [[ $(id -u) != 0 ]]; then
@@ -22,13 +29,15 @@ if ((${#missing[@]})); then
     echo "setup: no apt-get here, so these stay missing: ${missing[*]}"
     failed=1
   else
-    # RUNLEVEL=1 keeps the package from starting a server of its own on port 80.
-    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-      apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
-      echo "setup: installed ${missing[*]}"
-    else
-      echo "setup: apt-get could not install: ${missing[*]}"
-      failed=1
+    apt-get update -qq || failed=1
+    # One that this release does not have must not keep the others away.
+    if ! debian "${missing[@]}" 2>/dev/null; then
+      for package in "${missing[@]}"; do
+        if ! debian "$package"; then
+          echo "setup: apt-get could not install $package"
+          failed=1
+        fi
+      done
     fi
   fi
 fi
@@ -52,8 +61,9 @@ python_env() {
   fi
 }
 
-python_env "$venv" 'aiohttp, brotli, zstandard' aiohttp brotli zstandard
+python_env "$venv" 'aiohttp, brotli, zstandard, twisted' aiohttp brotli zstandard twisted
 python_env "$httpbin_venv" gunicorn httpbin gunicorn
+python_env "$mitm_venv" mitmproxy mitmproxy
 
 if command -v openssl >/dev/null && command -v python3 >/dev/null; then
   prepare

@@ -16,12 +16,14 @@ use super::enter;
 #[derive(Debug)]
 pub(crate) struct Server {
     name: String,
-    /// Plain HTTP.
+    /// Plain HTTP. Zero if this server speaks none, as `tls_port` is.
     pub(crate) port: u16,
     /// HTTPS with a certificate for `localhost` and `127.0.0.1`.
     pub(crate) tls_port: u16,
     /// The authority that signed it, as a PEM file.
     pub(crate) ca_path: PathBuf,
+    /// What the script wrote of it.
+    env: String,
     /// The server's own directory: its log is `log` there.
     pub(crate) dir: PathBuf,
 }
@@ -61,7 +63,7 @@ fn shared(name: &'static str) -> Option<Arc<Server>> {
     Some(server)
 }
 
-/// Starts `nginx`, `aiohttp` or `httpbin`. `None` if it is not installed.
+/// Starts what the script of that name starts. `None` if it is not installed.
 pub(crate) fn start(name: &str) -> Option<Server> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -82,9 +84,10 @@ pub(crate) fn start(name: &str) -> Option<Server> {
     );
     Some(Server {
         name: name.to_owned(),
-        port: port(&env, "PORT"),
-        tls_port: port(&env, "TLS_PORT"),
-        ca_path: PathBuf::from(value(&env, "CA")),
+        port: port(&env, "PORT").unwrap_or(0),
+        tls_port: port(&env, "TLS_PORT").unwrap_or(0),
+        ca_path: PathBuf::from(value(&env, "CA").expect("the script wrote CA")),
+        env,
         dir,
     })
 }
@@ -100,6 +103,17 @@ impl Server {
 
     pub(crate) fn ca_pem(&self) -> Vec<u8> {
         fs::read(&self.ca_path).expect("the script wrote the authority's certificate")
+    }
+
+    /// The port of that name.
+    pub(crate) fn port_of(&self, name: &str) -> u16 {
+        port(&self.env, name).unwrap_or_else(|| panic!("{} has no port {name}", self.name))
+    }
+
+    /// A file of that name in the folder of certificates (certificates.sh).
+    pub(crate) fn pem(&self, name: &str) -> Vec<u8> {
+        let folder = Path::new(value(&self.env, "CERTS").expect("the script wrote CERTS"));
+        fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// What the server has logged so far, for a failing test's message.
@@ -122,14 +136,13 @@ fn script(name: &str, verb: &str, dir: &Path) -> Command {
     command
 }
 
-fn port(env: &str, key: &str) -> u16 {
-    let text = value(env, key);
-    text.parse()
-        .unwrap_or_else(|_| panic!("{key}={text} is no port"))
+fn port(env: &str, key: &str) -> Option<u16> {
+    let text = value(env, key)?;
+    let port = text.parse();
+    Some(port.unwrap_or_else(|_| panic!("{key}={text} is no port")))
 }
 
-fn value<'a>(env: &'a str, key: &str) -> &'a str {
+fn value<'a>(env: &'a str, key: &str) -> Option<&'a str> {
     env.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-        .unwrap_or_else(|| panic!("the script wrote no {key}"))
 }
