@@ -20,15 +20,14 @@
 //! meant is never used again, and a shut socket is never the next exchange's:
 //! the entry's handle keeps the descriptor from being given to anybody else.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::few::Few;
 use super::guards::{Lent, Permit};
 use super::{IdleId, Key, LeaseId, Pool, Pooled};
-use crate::hash::Cheaply;
 use crate::sync::lock;
 
 /// Why a lease was taken away.
@@ -51,7 +50,7 @@ pub(crate) enum Tell {
 
 /// The entries of all leases; part of the ledger.
 pub(super) struct Leases<K, C: Pooled> {
-    entries: HashMap<LeaseId, Entry<K, C>, Cheaply>,
+    entries: Few<Entry<K, C>>,
     parked: usize,
 }
 
@@ -96,7 +95,7 @@ impl<K, C: Pooled> Leases<K, C> {
 
     /// Ends a lease; its socket's handle is left to drop.
     fn end(&mut self, id: LeaseId) -> (Option<C::Socket>, Option<Revoked>) {
-        match self.entries.remove(&id) {
+        match self.entries.remove(id) {
             Some(Entry::Lent { socket, revoked }) => (Some(socket), revoked),
             Some(parked @ Entry::Parked(_)) => {
                 debug_assert!(false, "what is parked has no driver");
@@ -113,10 +112,10 @@ impl<K, C: Pooled> Leases<K, C> {
     }
 
     pub(super) fn unpark(&mut self, id: LeaseId) -> Option<Parked<K, C>> {
-        if !matches!(self.entries.get(&id), Some(Entry::Parked(_))) {
+        if !matches!(self.entries.get(id), Some(Entry::Parked(_))) {
             return None;
         }
-        match self.entries.remove(&id) {
+        match self.entries.remove(id) {
             Some(Entry::Parked(parked)) => {
                 self.parked -= 1;
                 Some(parked)
@@ -136,7 +135,7 @@ impl<K, C: Pooled> Leases<K, C> {
         let ids: Vec<_> = self
             .entries
             .iter_mut()
-            .filter_map(|(&id, entry)| match entry {
+            .filter_map(|(id, entry)| match entry {
                 Entry::Parked(parked) => wanted(parked).then_some(id),
                 Entry::Lent { .. } => None,
             })
@@ -156,8 +155,8 @@ impl<K, C: Pooled> Leases<K, C> {
     /// Marks every driven lease and gives the sockets to shut.
     pub(super) fn revoke_all(&mut self, why: Revoked) -> Vec<C::Socket> {
         self.entries
-            .values_mut()
-            .filter_map(|entry| match entry {
+            .iter_mut()
+            .filter_map(|(_, entry)| match entry {
                 Entry::Lent { socket, revoked } => {
                     revoked.get_or_insert(why);
                     Some(socket.clone())
@@ -176,8 +175,8 @@ impl<K, C: Pooled> Leases<K, C> {
             return None;
         }
         self.entries
-            .values()
-            .filter_map(|entry| match entry {
+            .iter()
+            .filter_map(|(_, entry)| match entry {
                 Entry::Parked(parked) => parked.deadline,
                 Entry::Lent { .. } => None,
             })
@@ -187,8 +186,12 @@ impl<K, C: Pooled> Leases<K, C> {
     /// Which are driven, and which are parked.
     #[cfg(all(test, not(loom)))]
     pub(super) fn survey(&self) -> (Vec<LeaseId>, Vec<LeaseId>) {
-        let ids = self.entries.keys().copied();
-        ids.partition(|id| matches!(self.entries[id], Entry::Lent { .. }))
+        let (lent, parked): (Vec<_>, Vec<_>) = self
+            .entries
+            .iter()
+            .partition(|(_, entry)| matches!(entry, Entry::Lent { .. }));
+        let ids = |entries: Vec<(LeaseId, _)>| entries.into_iter().map(|(id, _)| id).collect();
+        (ids(lent), ids(parked))
     }
 
     #[cfg(all(test, not(loom)))]
@@ -200,7 +203,7 @@ impl<K, C: Pooled> Leases<K, C> {
 impl<K, C: Pooled> Default for Leases<K, C> {
     fn default() -> Self {
         Self {
-            entries: HashMap::default(),
+            entries: Few::default(),
             parked: 0,
         }
     }
@@ -263,7 +266,7 @@ impl<K: Key, C: Pooled> Lease<K, C> {
     /// Whether it was taken away, and why.
     pub(crate) fn revoked(&self) -> Option<Revoked> {
         let ledger = lock(&self.listing.pool.ledger);
-        match ledger.leases.entries.get(&self.listing.id) {
+        match ledger.leases.entries.get(self.listing.id) {
             Some(Entry::Lent { revoked, .. }) => *revoked,
             _ => None,
         }
@@ -426,7 +429,7 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     /// connection back, and is woken by shutting the socket.
     pub(crate) fn revoke(self: &Arc<Self>, id: LeaseId) -> Revocation<K, C> {
         let mut ledger = lock(&self.ledger);
-        let parked = match ledger.leases.entries.get_mut(&id) {
+        let parked = match ledger.leases.entries.get_mut(id) {
             None => return Revocation::Unknown,
             Some(Entry::Lent { socket, revoked }) => {
                 revoked.get_or_insert(Revoked::Cancelled);

@@ -31,6 +31,7 @@
 //! dropped after it. Each guard settles its own account when it is dropped, a
 //! panic included.
 
+mod few;
 mod guards;
 mod host;
 mod leases;
