@@ -79,15 +79,28 @@ fn full_year(year: u64, now: SystemTime) -> u64 {
 fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     let [hour, minute, second] = parts(time, ':')?;
-    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    let time = [number(hour, 2)?, number(minute, 2)?, number(second, 2)?];
+    since_1970([year, month, day], time)
+}
+
+/// Seconds since 1970 of a date and a time that there is: year, month and day
+/// from 1; hour, minute and second.
+pub(crate) fn since_1970([year, month, day]: [u64; 3], time: [u64; 3]) -> Option<u64> {
+    let [hour, minute, second] = time;
     let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = match month {
         2 => 28 + u64::from(is_leap),
         4 | 6 | 9 | 11 => 30,
-        _ => 31,
+        1..=12 => 31,
+        _ => 0,
     };
     // A second 60 is a leap second, taken for the one after it.
-    if year < 1970 || !(1..=length).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1970..=9999).contains(&year)
+        || !(1..=length).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     // Years begin in March here, so that the leap day is the last of one.
@@ -100,6 +113,23 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     // From the first of March of the year 0 to 1970 it is 719,468 days.
     let days = year * 365 + leap_days + day_of_year - 719_468;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The other way round, to the year 9999: year, month, day; hour, minute, second.
+pub(crate) fn of_1970(seconds: u64) -> ([u64; 3], [u64; 3]) {
+    let time = seconds % 86_400;
+    // Days since the first of March of the year 0, in cycles of 400 years.
+    let days = seconds / 86_400 + 719_468;
+    let (cycle, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = [
+        cycle * 400 + year + u64::from(month > 9),
+        if month > 9 { month - 9 } else { month + 3 },
+        day - (153 * month + 2) / 5 + 1,
+    ];
+    (date, [time / 3600, time / 60 % 60, time % 60])
 }
 
 #[cfg(all(test, not(loom)))]
@@ -177,5 +207,29 @@ mod tests {
             assert_eq!(at(&date[..cut], 0), None, "{cut}");
         }
         assert!(parse(b"\xff", SystemTime::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn there_and_back_again() {
+        // SPEC Y2
+        for at in (0..253_402_300_800).step_by(86_400 * 13 + 7211) {
+            let (date, time) = of_1970(at);
+            assert_eq!(since_1970(date, time), Some(at), "{date:?} {time:?}");
+        }
+        let last = ([9999, 12, 31], [23, 59, 59]);
+        assert_eq!(of_1970(253_402_300_799), last);
+        assert_eq!(of_1970(951_782_400), ([2000, 2, 29], [0, 0, 0]));
+        for (date, time) in [
+            ([1969, 12, 31], [0, 0, 0]),
+            ([10_000, 1, 1], [0, 0, 0]),
+            ([2023, 2, 29], [0, 0, 0]),
+            ([2023, 0, 1], [0, 0, 0]),
+            ([2023, 13, 1], [0, 0, 0]),
+            ([2023, 1, 0], [0, 0, 0]),
+            ([2023, 1, 1], [24, 0, 0]),
+            ([u64::MAX, u64::MAX, u64::MAX], [0, 0, 0]),
+        ] {
+            assert_eq!(since_1970(date, time), None, "{date:?} {time:?}");
+        }
     }
 }

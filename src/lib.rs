@@ -148,6 +148,8 @@ pub mod fuzzing;
 #[cfg(not(loom))]
 mod head;
 #[cfg(not(loom))]
+mod hsts;
+#[cfg(not(loom))]
 mod http_date;
 #[cfg(not(loom))]
 mod job;
@@ -162,6 +164,8 @@ mod net;
 mod proto;
 #[cfg(not(loom))]
 mod reactor;
+#[cfg(not(loom))]
+mod saved;
 #[cfg(not(loom))]
 mod text;
 #[cfg(all(feature = "tls", not(loom)))]
@@ -216,6 +220,7 @@ mod exports {
     pub use crate::error::{Error, Fingerprints, Kind, Phase, Pin, Timeout};
     pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;
+    pub use crate::hsts::{HstsFileError, HstsStore};
     pub use crate::job::{RequestInfo, Stats, TlsInfo};
     #[cfg(unix)]
     pub use crate::net::UnixAddress;

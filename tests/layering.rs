@@ -43,7 +43,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("conn", &["error", "sync", "head", "tls", "job", "pool", "proto", "net"]),
     ("dns", &["error", "sync"]),
     ("coding", &["error", "sync", "head"]),
-    ("cookie", &["error", "sync", "head"]),
+    // What is kept in files, and the files.
+    ("saved", &[]),
+    ("cookie", &["error", "sync", "head", "saved"]),
+    ("hsts", &["sync", "http_date", "saved"]),
+    ("api::session", &["hsts"]),
     // Parts of header fields, and text: bytes in, values out.
     ("field", &["text"]),
     ("text", &[]),

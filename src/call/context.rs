@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use url::Url;
 
 use super::retry::Spent;
-use super::{Cookies, TlsSource};
+use super::{Cookies, Hsts, TlsSource};
 use crate::auth::{Auth, Netrc};
 use crate::job::PoolKey;
 use crate::tls::Client;
@@ -19,17 +19,19 @@ struct Shared {
     tls: TlsSource,
     cookies: Cookies,
     netrc: Option<Netrc>,
+    hsts: Hsts,
     spent: Spent,
     /// The key of the request before: most go where that one went.
     last: Mutex<Option<PoolKey>>,
 }
 
 impl Context {
-    pub(crate) fn new(tls: TlsSource, cookies: Cookies, netrc: Option<Netrc>) -> Self {
+    pub(crate) fn new(tls: TlsSource, cookies: Cookies, netrc: Option<Netrc>, hsts: Hsts) -> Self {
         Self(Arc::new(Shared {
             tls,
             cookies,
             netrc,
+            hsts,
             spent: Spent::default(),
             last: Mutex::new(None),
         }))
@@ -46,6 +48,10 @@ impl Context {
 
     pub(crate) fn cookies(&self) -> &Cookies {
         &self.0.cookies
+    }
+
+    pub(super) fn hsts(&self) -> &Hsts {
+        &self.0.hsts
     }
 
     pub(super) fn spent(&self) -> &Spent {
@@ -91,7 +97,7 @@ mod tests {
         let tls = TlsSource::new(crate::tls::Settings::default());
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
-        let context = Context::new(tls, Cookies::None, None);
+        let context = Context::new(tls, Cookies::None, None, None);
         for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
             let key = context.key(host, port, None);
             assert_eq!((key.host(), key.port()), (host, port));

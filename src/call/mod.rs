@@ -14,6 +14,7 @@ mod cookie_store;
 mod cookies;
 mod extra;
 mod head;
+mod hsts;
 mod merge;
 mod policy;
 mod redirect;
@@ -38,6 +39,7 @@ pub(crate) use self::context::Context;
 pub use self::cookie_store::CookieStore;
 pub(crate) use self::cookies::Cookies;
 pub(crate) use self::extra::{Extra, escape_target};
+pub(crate) use self::hsts::{Hsts, Strict};
 #[cfg(fuzzing)]
 pub(crate) use self::merge::merge_cookies;
 pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
@@ -270,6 +272,10 @@ impl Call {
     }
 
     fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Upload), Error> {
+        if hsts::secure(self.context.hsts(), &mut self.request.url) {
+            // Another origin, which has asked for nothing yet.
+            self.turn = Turn::First;
+        }
         let key = self.pool_key()?;
         let cookie = self.context.cookies().header(&self.request);
         if self.is_spent() {
@@ -342,12 +348,20 @@ impl Call {
 
     fn replied(mut self: Box<Self>, asked: Box<Exchange>, reply: Reply, now: Instant) -> Next {
         self.context.cookies().store(&self.request.url, &reply.head);
+        self.note_hsts(&asked, &reply.head);
         match self.is_asked_again(&asked, &reply.head) {
             Ok(false) => {}
             Ok(true) => return self.send_asked(&asked, &reply),
             Err(error) => return self.refuse(error, &asked, &reply),
         }
-        match redirect::decide(&self.request, &self.settings, &self.history, &reply.head) {
+        let hsts = self.context.hsts();
+        match redirect::decide(
+            &self.request,
+            &self.settings,
+            hsts,
+            &self.history,
+            &reply.head,
+        ) {
             Decision::Deliver => {
                 if self.settings.retry.is_some()
                     && let Some(rest) = self.rest_after_reply(&reply.head, now)

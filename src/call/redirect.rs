@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use url::Url;
 
+use super::hsts::{self, Hsts};
 use super::requote;
 use super::{Action, Attempt, Auth, RedirectPolicy, Request, RequestBody, Settings, Spent};
 use crate::error::{Error, Kind, Phase, without_credentials};
@@ -18,6 +19,7 @@ pub(super) enum Decision {
 pub(super) fn decide(
     request: &Request,
     settings: &Settings,
+    known: &Hsts,
     history: &[Hop],
     head: &ResponseHead,
 ) -> Decision {
@@ -46,7 +48,7 @@ pub(super) fn decide(
         true => requote::joined(location),
         false => location.into(),
     };
-    let (url, written) = match target(&request.url, &plain) {
+    let (mut url, written) = match target(&request.url, &plain) {
         Ok(mut url) if settings.requote => {
             requote::normalise(&mut url);
             (url, None)
@@ -57,6 +59,8 @@ pub(super) fn decide(
         }
         Err(error) => return Decision::Refuse(error),
     };
+    // Before anybody asks whether it leads elsewhere: it does not lead to http.
+    hsts::secure(known, &mut url);
     if settings.refuse_downgrade && is_downgrade(&request.url, &url) {
         let message = "the redirect leads from https to http, which is refused";
         let error = Error::new(Kind::BadRedirect, message).with_phase(Phase::Redirect);

@@ -19,9 +19,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::file::Malformed;
 use super::netscape::at;
 use super::{Cookie, SameSite, parse};
+use crate::saved::Malformed;
 
 const VERSION: u64 = 1;
 

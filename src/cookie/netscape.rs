@@ -11,8 +11,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::file::Malformed;
 use super::{Cookie, parse};
+use crate::saved::Malformed;
 
 const HTTP_ONLY: &[u8] = b"#HttpOnly_";
 

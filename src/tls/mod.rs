@@ -36,6 +36,7 @@ pub(crate) struct Client(Arc<Built>);
 struct Built {
     config: Arc<ClientConfig>,
     foreign: bool,
+    verifies: bool,
 }
 
 impl Client {
@@ -63,7 +64,13 @@ impl Client {
         Ok(Self(Arc::new(Built {
             config: Arc::new(config),
             foreign: false,
+            verifies: settings.verify,
         })))
+    }
+
+    /// Whether a server has to prove to be who it is asked for.
+    pub(crate) fn verifies(&self) -> bool {
+        self.0.verifies
     }
 
     /// The configuration itself, for a new session.

@@ -14,7 +14,7 @@ use crate::api::connector::Connector;
 use crate::api::tls::TlsConfig;
 use crate::api::url::{IntoUrl, Known};
 use crate::auth::Netrc;
-use crate::call::{Auth, Context, CookieStore, Cookies, Settings, TlsSource};
+use crate::call::{Auth, Context, CookieStore, Cookies, Hsts, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::{Error, Kind, Phase, without_credentials};
@@ -48,6 +48,7 @@ pub type JsonSerializer =
 /// | cookies | kept in a jar of its own |
 /// | `base_url`, `trust_env` | none, false |
 /// | `netrc` | none; with `trust_env` the user's own |
+/// | `hsts` | none |
 #[derive(Debug, Default)]
 #[must_use]
 pub struct SessionBuilder {
@@ -59,6 +60,7 @@ pub struct SessionBuilder {
     base: Option<Url>,
     trust_env: bool,
     netrc: Option<Netrc>,
+    pub(super) hsts: Hsts,
     #[cfg(feature = "json")]
     json_serializer: Option<JsonSerializer>,
     mistake: Option<Error>,
@@ -246,7 +248,7 @@ impl SessionBuilder {
             true => self.netrc.or_else(|| Some(Netrc::of_environment())),
             false => self.netrc,
         };
-        let context = Context::new(tls, cookies, netrc);
+        let context = Context::new(tls, cookies, netrc, self.hsts);
         Session {
             inner: Arc::new(Inner {
                 connector,

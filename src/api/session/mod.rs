@@ -5,6 +5,7 @@ mod closing;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod defaults;
+mod hsts;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -58,7 +58,7 @@ fn with(redirects: RedirectPolicy) -> Settings {
 
 fn follow(request: &Request, status: u16, location: &str) -> Request {
     let head = reply(status, "Location", location.as_bytes());
-    match decide(request, &Settings::default(), &[], &head) {
+    match decide(request, &Settings::default(), &None, &[], &head) {
         Decision::Follow(next) => *next,
         other => panic!("{other:?}"),
     }
@@ -153,7 +153,7 @@ fn targets_are_joined_and_the_fragment_is_inherited() {
         );
     }
     let head = reply(302, "URI", b"/via-uri");
-    let decision = decide(&from, &Settings::default(), &[], &head);
+    let decision = decide(&from, &Settings::default(), &None, &[], &head);
     assert!(matches!(decision, Decision::Follow(next) if next.url.path() == "/via-uri"));
 }
 
@@ -163,13 +163,19 @@ fn what_is_no_redirect_is_delivered() {
     let from = request(Method::GET, "http://h.test/");
     for status in [200, 300, 304, 305, 306, 404] {
         let head = reply(status, "Location", b"/x");
-        let decision = decide(&from, &Settings::default(), &[], &head);
+        let decision = decide(&from, &Settings::default(), &None, &[], &head);
         assert!(matches!(decision, Decision::Deliver), "{status}");
     }
-    let decision = decide(&from, &Settings::default(), &[], &reply(302, "X", b"/x"));
+    let decision = decide(
+        &from,
+        &Settings::default(),
+        &None,
+        &[],
+        &reply(302, "X", b"/x"),
+    );
     assert!(matches!(decision, Decision::Deliver));
     let head = reply(302, "Location", b"/x");
-    let decision = decide(&from, &with(RedirectPolicy::None), &[], &head);
+    let decision = decide(&from, &with(RedirectPolicy::None), &None, &[], &head);
     assert!(matches!(decision, Decision::Deliver));
 }
 
@@ -185,7 +191,7 @@ fn targets_no_request_can_go_to_are_refused() {
         "data:,x",
     ] {
         let head = reply(302, "Location", location.as_bytes());
-        match decide(&from, &Settings::default(), &[], &head) {
+        match decide(&from, &Settings::default(), &None, &[], &head) {
             Decision::Refuse(error) => assert_eq!(error.kind(), Kind::BadRedirect),
             other => panic!("{location}: {other:?}"),
         }
@@ -209,12 +215,12 @@ fn leaving_https_is_refused_where_that_is_asked_for() {
     ] {
         let head = reply(302, "Location", to.as_bytes());
         let from = request(Method::GET, from);
-        match decide(&from, &settings, &[], &head) {
+        match decide(&from, &settings, &None, &[], &head) {
             Decision::Refuse(error) if refused => assert_eq!(error.kind(), Kind::BadRedirect),
             Decision::Follow(_) if !refused => {}
             other => panic!("{to}: {other:?}"),
         }
-        let decision = decide(&from, &Settings::default(), &[], &head);
+        let decision = decide(&from, &Settings::default(), &None, &[], &head);
         assert!(matches!(decision, Decision::Follow(_)));
     }
 }
@@ -230,9 +236,21 @@ fn a_limit_of_n_follows_exactly_n() {
         headers: http::HeaderMap::new(),
     };
     let history = vec![hop.clone(), hop.clone()];
-    let decision = decide(&from, &with(RedirectPolicy::Limit(3)), &history, &head);
+    let decision = decide(
+        &from,
+        &with(RedirectPolicy::Limit(3)),
+        &None,
+        &history,
+        &head,
+    );
     assert!(matches!(decision, Decision::Follow(_)));
-    match decide(&from, &with(RedirectPolicy::Limit(2)), &history, &head) {
+    match decide(
+        &from,
+        &with(RedirectPolicy::Limit(2)),
+        &None,
+        &history,
+        &head,
+    ) {
         Decision::Refuse(error) => assert_eq!(error.kind(), Kind::TooManyRedirects),
         other => panic!("{other:?}"),
     }
