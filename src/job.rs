@@ -31,8 +31,10 @@ pub(crate) use self::limits::{LowSpeed, RareLimits};
 pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::Tunnel;
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
+use crate::dns::{self, CachedHost};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
+use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::pool;
 use crate::tls;
@@ -73,7 +75,7 @@ pub(crate) enum Command {
     /// Something was left in the pool that needs looking after sooner than known.
     Look,
     /// A lookup has an answer, or a part of one.
-    Resolved(crate::dns::LookupId, crate::dns::Lookup),
+    Resolved(dns::LookupId, dns::Lookup),
     Control(Control),
 }
 
@@ -90,10 +92,15 @@ pub(crate) enum Cancel {
 pub(crate) enum Control {
     /// Forget resolved names: one, or all.
     ClearDns(Option<(String, u16)>),
+    /// Tell what is known of names. By a function, so that a program that never
+    /// asks has none of its code.
+    Names(LookAtNames, SlotSender<Vec<CachedHost>>),
     CloseIdle,
     /// Fail what is in flight and end the thread.
     Shutdown,
 }
+
+pub(crate) type LookAtNames = fn(&dns::Cache<ExchangeId>, Instant) -> Vec<CachedHost>;
 
 /// One request and response on one connection.
 pub(crate) struct Exchange {

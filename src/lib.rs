@@ -216,7 +216,7 @@ mod exports {
     pub use crate::cookie::{
         Cookie, CookieFileError, CookieJar, CookieJarBuilder, InvalidCookie, SameSite,
     };
-    pub use crate::dns::{Answer, IpFamily, Query, Resolve};
+    pub use crate::dns::{AddressFilter, Answer, CachedHost, IpFamily, Query, Resolve};
     pub use crate::error::{Error, Fingerprints, Kind, Phase, Pin, Timeout};
     pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;

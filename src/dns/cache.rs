@@ -16,12 +16,16 @@
 //! ```
 //!
 //! A flight belongs to no waiter: one that gives up leaves it, and the result
-//! is kept for the next. Failures are never kept.
+//! is kept for the next. That a name has no address is kept only where that is
+//! asked for, and never on the word of a lookup that failed. Where it is asked
+//! for, an entry that has had its time serves on while lookups fail (RFC 8767).
 //!
 //! Pure: owned by one thread, the time passed in. What an operation costs does
 //! not depend on how much is stored, with two exceptions that look at all
 //! names: keeping a result, which is little beside the lookup that brought it,
 //! and clearing.
+
+mod snapshot;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -29,8 +33,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::snapshot::CachedHost;
 use super::answer::take_in;
-use super::{DnsFault, IpFamily};
+use super::{DnsFault, IpFamily, Keep};
 
 /// Flights that nobody waits for any more and that have not landed. Beyond
 /// this the oldest are forgotten: their resolver may never answer.
@@ -40,11 +45,15 @@ const MAX_DESERTED: usize = 1024;
 /// have lost it.
 const MAX_JOINABLE: Duration = Duration::from_secs(30);
 
+/// How long a lookup that failed is not tried again where an old entry serves
+/// in its place (RFC 8767 §5).
+const RECHECK: Duration = Duration::from_secs(30);
+
 /// `W` names a waiter, such as an exchange's id; a waiter waits for one lookup
 /// at a time.
 #[derive(Debug)]
 pub(crate) struct Cache<W> {
-    keeping: Keeping,
+    keep: Keep,
     names: HashMap<Arc<Key>, Name>,
     flights: HashMap<LookupId, Flight<W>>,
     /// Flights without waiters, sorted: the oldest first.
@@ -67,26 +76,17 @@ impl LookupId {
 }
 
 /// What [`Cache::lookup`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Found {
     /// Known, and the waiter is not registered. Never empty.
     Hit(Vec<SocketAddr>),
+    /// Known to have no address, and the waiter is not registered.
+    Miss(DnsFault),
     /// A lookup is under way, and the waiter registered for its end. The
     /// addresses are those that have arrived in part already.
     Joined(Vec<SocketAddr>),
     /// The caller starts this lookup; the waiter is registered.
     Start(LookupId),
-}
-
-/// Whether results are kept, and for how long.
-#[derive(Clone, Copy, Debug)]
-enum Keeping {
-    Nothing,
-    UpTo {
-        capacity: usize,
-        /// `None` is forever.
-        ttl: Option<Duration>,
-    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,20 +97,23 @@ struct Key {
     family: IpFamily,
 }
 
-#[derive(Debug)]
-enum Name {
-    Known(Entry),
-    /// By this flight, which may be joined.
-    Asked(LookupId),
+/// At least one of the two is there.
+#[derive(Debug, Default)]
+struct Name {
+    entry: Option<Entry>,
+    /// The flight that may be joined.
+    asked: Option<LookupId>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Never empty.
-    addresses: Vec<SocketAddr>,
+    /// Never empty; or why there is none, on good authority.
+    result: Result<Vec<SocketAddr>, DnsFault>,
     since: Instant,
-    /// How long its resolver lets it be kept, where it says so.
-    ttl: Option<Duration>,
+    /// How long it is good for; `None` is for ever.
+    life: Option<Duration>,
+    /// It has had its time, but lookups fail: until then they are spared.
+    spared: Option<Instant>,
     /// Stamp of the last use.
     used: u64,
 }
@@ -129,15 +132,9 @@ struct Flight<W> {
 }
 
 impl<W: Copy + Eq + Hash> Cache<W> {
-    /// Keeps up to `capacity` results for `ttl` each (`None`: forever). When
-    /// not `enabled`, nothing is kept, but concurrent lookups still join.
-    pub(crate) fn new(ttl: Option<Duration>, capacity: usize, enabled: bool) -> Self {
+    pub(crate) fn new(keep: Keep) -> Self {
         Self {
-            keeping: if enabled && capacity > 0 {
-                Keeping::UpTo { capacity, ttl }
-            } else {
-                Keeping::Nothing
-            },
+            keep,
             names: HashMap::new(),
             flights: HashMap::new(),
             deserted: Vec::new(),
@@ -163,21 +160,22 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             family,
         };
         let stamp = self.tick();
-        match self.names.get_mut(&key) {
-            Some(Name::Known(entry)) if self.keeping.fresh(entry, now) => {
-                return Found::Hit(entry.hit(stamp));
+        if let Some(name) = self.names.get_mut(&key) {
+            if let Some(entry) = &mut name.entry
+                && entry.serves(now)
+            {
+                return entry.hit(stamp);
             }
-            Some(&mut Name::Asked(id)) => {
+            if let Some(id) = name.asked {
                 let since = self.flights.get(&id).map(|flight| flight.since);
                 if since.is_some_and(|at| now.saturating_duration_since(at) < MAX_JOINABLE) {
                     return Found::Joined(self.join(id, waiter));
                 }
             }
-            _ => {}
         }
         let key = Arc::new(key);
         let id = LookupId(stamp);
-        self.names.insert(Arc::clone(&key), Name::Asked(id));
+        self.names.entry(Arc::clone(&key)).or_default().asked = Some(id);
         self.flights.insert(
             id,
             Flight {
@@ -253,12 +251,44 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         });
 
         // Not joinable: cleared since, so what it found out is out of date.
-        if self.unask(&flight.key, id)
-            && let Ok(addresses) = &result
-        {
-            self.keep(flight.key, addresses, ttl, now);
-        }
+        let is_news = self.unask(&flight.key, id);
+        let result = match result {
+            Err(fault) if fault.is_temporary() => match self.stale(&flight.key, now) {
+                Some(addresses) => Ok(addresses),
+                None => Err(fault),
+            },
+            result => {
+                if is_news {
+                    self.keep(flight.key, &result, ttl, now);
+                }
+                result
+            }
+        };
         (waiters, result)
+    }
+
+    /// What an entry that has had its time says, for a waiter whose lookup
+    /// takes too long. The waiter stays registered: the lookup may end yet.
+    pub(crate) fn make_do(&mut self, waiter: W, now: Instant) -> Option<Vec<SocketAddr>> {
+        let (id, _) = self.places.get(&waiter)?;
+        let key = Arc::clone(&self.flights.get(id)?.key);
+        self.stale(&key, now)
+    }
+
+    /// What an entry that has had its time says, if it may still serve. It does
+    /// so for a while, and the lookups are spared.
+    fn stale(&mut self, key: &Arc<Key>, now: Instant) -> Option<Vec<SocketAddr>> {
+        let stamp = self.tick();
+        let entry = self.names.get_mut(key)?.entry.as_mut()?;
+        entry.result.as_ref().ok()?;
+        if !entry.serves(now) {
+            let left = entry.left_of(self.keep.stale, now)?;
+            entry.spared = now.checked_add(left.min(RECHECK));
+        }
+        match entry.hit(stamp) {
+            Found::Hit(addresses) => Some(addresses),
+            _ => None,
+        }
     }
 
     /// A waiter gives up. Its lookup goes on, for the others or for the cache.
@@ -299,51 +329,78 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             .retain(|key, _| key.port != port || key.host != host);
     }
 
+    /// Keeps what a lookup has found out, in place of what was known.
     fn keep(
         &mut self,
         key: Arc<Key>,
-        addresses: &[SocketAddr],
+        result: &Result<Vec<SocketAddr>, DnsFault>,
         ttl: Option<Duration>,
         now: Instant,
     ) {
-        let Keeping::UpTo { capacity, .. } = self.keeping else {
-            return;
+        let most = match result {
+            Ok(_) => self.keep.ttl,
+            Err(_) => Some(self.keep.negative),
         };
+        let life = [most, ttl].into_iter().flatten().min();
+        // One that is over at once may serve while lookups fail, too.
+        let is_useless =
+            life == Some(Duration::ZERO) && (result.is_err() || self.keep.stale.is_zero());
+        if !self.keep.enabled || self.keep.capacity == 0 || is_useless {
+            self.drop_entry(&key);
+            return;
+        }
         let mut entry = Entry {
-            addresses: addresses.to_vec(),
+            result: result.clone(),
             since: now,
-            ttl,
+            life,
+            spared: None,
             used: 0,
         };
         // The waiters have had the list; the next hit begins further.
         entry.hit(self.tick());
-        self.names.insert(key, Name::Known(entry));
+        self.names.entry(key).or_default().entry = Some(entry);
 
         let mut known = 0;
         let mut oldest = None;
         for (key, name) in &self.names {
-            if let Name::Known(entry) = name {
+            if let Some(entry) = &name.entry {
                 known += 1;
                 if oldest.is_none_or(|(used, _)| entry.used < used) {
                     oldest = Some((entry.used, key));
                 }
             }
         }
-        if known > capacity
+        if known > self.keep.capacity
             && let Some((_, key)) = oldest
         {
             let key = Arc::clone(key);
-            self.names.remove(&key);
+            self.drop_entry(&key);
+        }
+    }
+
+    fn drop_entry(&mut self, key: &Arc<Key>) {
+        if let Some(name) = self.names.get_mut(key) {
+            name.entry = None;
+            if name.asked.is_none() {
+                self.names.remove(key);
+            }
         }
     }
 
     /// New waiters join this flight no more; whether they would have until now.
     fn unask(&mut self, key: &Arc<Key>, id: LookupId) -> bool {
-        let asked = matches!(self.names.get(key), Some(Name::Asked(flight)) if *flight == id);
-        if asked {
+        let Some(name) = self
+            .names
+            .get_mut(key)
+            .filter(|name| name.asked == Some(id))
+        else {
+            return false;
+        };
+        name.asked = None;
+        if name.entry.is_none() {
             self.names.remove(key);
         }
-        asked
+        true
     }
 
     /// Registers a waiter; what has arrived in part.
@@ -381,25 +438,34 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 }
 
 impl Entry {
-    /// Its addresses; it is then the most recently used one, and rotated so
+    /// What it says; it is then the most recently used one, and rotated so
     /// that the next hit begins with another address.
-    fn hit(&mut self, stamp: u64) -> Vec<SocketAddr> {
-        let addresses = self.addresses.clone();
+    fn hit(&mut self, stamp: u64) -> Found {
         self.used = stamp;
-        let first = self.addresses.remove(0);
-        self.addresses.push(first);
-        addresses
+        match &mut self.result {
+            Ok(addresses) => {
+                let all = addresses.clone();
+                addresses.rotate_left(1);
+                Found::Hit(all)
+            }
+            Err(fault) => Found::Miss(fault.clone()),
+        }
     }
-}
 
-impl Keeping {
-    fn fresh(self, entry: &Entry, now: Instant) -> bool {
-        let Self::UpTo { ttl, .. } = self else {
-            return false;
-        };
-        let shorter = [ttl, entry.ttl].into_iter().flatten().min();
-        // By age, not by a due time: `since + ttl` could overflow.
-        shorter.is_none_or(|ttl| now.saturating_duration_since(entry.since) < ttl)
+    /// Whether it answers without a lookup.
+    fn serves(&self, now: Instant) -> bool {
+        // By age, not by a due time: `since + life` could overflow.
+        self.life.is_none_or(|life| self.age(now) < life) || self.spared.is_some_and(|at| now < at)
+    }
+
+    /// What is left of `grace`, which begins with the end of its life.
+    fn left_of(&self, grace: Duration, now: Instant) -> Option<Duration> {
+        let over = self.age(now).saturating_sub(self.life?);
+        grace.checked_sub(over).filter(|left| !left.is_zero())
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }
 

@@ -25,18 +25,24 @@
 
 mod answer;
 mod cache;
+mod fault;
+mod filter;
+mod network;
 mod order;
+mod overrides;
+mod settings;
 mod workers;
 
-use std::error::Error;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::answer::Answer;
+pub use self::cache::CachedHost;
 pub(crate) use self::cache::{Cache, Found, LookupId};
-pub(crate) use self::order::{interleave, literal, local_host, loopback};
+pub(crate) use self::fault::DnsFault;
+pub use self::filter::AddressFilter;
+pub(crate) use self::order::interleave;
+pub(crate) use self::settings::{Keep, Settings, Whose};
 pub(crate) use self::workers::{SystemResolver, Workers};
 
 /// Finds the addresses of a host name.
@@ -157,38 +163,4 @@ pub(crate) enum Lookup {
     Partial(Vec<SocketAddr>),
     /// The last word, and how long it is good for, if the resolver knows.
     Done(Result<Vec<SocketAddr>, DnsFault>, Option<Duration>),
-}
-
-/// Why a name gave no address. `Clone`, because one lookup may fail many
-/// waiting requests.
-#[derive(Clone, Debug)]
-pub(crate) enum DnsFault {
-    /// The name does not exist.
-    NotFound,
-    /// The name exists, but has no address of the wanted family.
-    NoAddresses,
-    /// The resolver failed; another attempt may not.
-    Failed(Arc<dyn Error + Send + Sync>),
-    /// Too many lookups are waiting already.
-    Busy,
-}
-
-impl fmt::Display for DnsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "the host name does not exist",
-            Self::NoAddresses => "the host has no address of the wanted family",
-            Self::Failed(_) => "the name lookup failed",
-            Self::Busy => "too many name lookups are waiting",
-        })
-    }
-}
-
-impl Error for DnsFault {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Failed(error) => Some(&**error),
-            Self::NotFound | Self::NoAddresses | Self::Busy => None,
-        }
-    }
 }

@@ -25,6 +25,9 @@ pub enum Kind {
     Dns,
     /// No connection to any address of the host.
     Connect,
+    /// The connector's [`AddressFilter`](crate::AddressFilter) admits no address
+    /// of the host.
+    Blocked,
     /// No way through the proxy: it cannot be reached, or what it said to a
     /// CONNECT or by SOCKS is a refusal without a status, or nonsense. Why is the
     /// source. That its name has no address is [`Kind::Dns`], that TLS with it

@@ -178,7 +178,7 @@ impl Error {
     /// on these.
     pub fn is_connect(&self) -> bool {
         match self.kind() {
-            Kind::Dns | Kind::Connect | Kind::ProxyConnect => true,
+            Kind::Dns | Kind::Connect | Kind::ProxyConnect | Kind::Blocked => true,
             Kind::Tls | Kind::Certificate | Kind::Fingerprint => self.0.phase == Some(Phase::Tls),
             Kind::Timeout => matches!(
                 self.timeout(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dns::IpFamily;
+use crate::dns;
 use crate::net::Sockets;
 
 #[derive(Clone, Debug)]
@@ -11,19 +11,17 @@ pub(crate) struct Config {
     pub(crate) keepalive: Duration,
     /// C2.
     pub(crate) force_close: bool,
-    /// C25.
-    pub(crate) family: IpFamily,
+    /// C22, C24, C25.
+    pub(crate) dns: dns::Settings,
     /// C27: between one attempt to connect and the next; `None` tries in turn.
     pub(crate) happy_eyeballs: Option<Duration>,
-    /// C22.
-    pub(crate) dns_cache: bool,
-    pub(crate) dns_ttl: Option<Duration>,
     pub(crate) sockets: Sockets,
 }
 
 impl Config {
     /// What is wrong with it, for whoever sends the first request.
     pub(crate) fn check(&self) -> Result<(), String> {
+        self.dns.check()?;
         self.sockets.check()
     }
 }
@@ -33,10 +31,8 @@ impl Default for Config {
         Self {
             keepalive: Duration::from_secs(15),
             force_close: false,
-            family: IpFamily::Any,
+            dns: dns::Settings::default(),
             happy_eyeballs: Some(Duration::from_millis(250)),
-            dns_cache: true,
-            dns_ttl: Some(Duration::from_secs(10)),
             sockets: Sockets::default(),
         }
     }

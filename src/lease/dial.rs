@@ -2,13 +2,12 @@
 //! known address. Names, and races between addresses, are the reactor's.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{Lease, Lessee, Permit, revoked_error};
 use crate::conn::link::{Link, Stage};
 use crate::conn::{Conn, connect_error};
-use crate::dns;
+use crate::dns::Whose;
 use crate::error::{Error, Phase, Timeout};
 use crate::job::{Exchange, ExchangeId, PoolKey};
 use crate::net::mio::MioStream;
@@ -91,9 +90,12 @@ impl Lessee {
         if let Some(address) = self.config.sockets.fixed() {
             return Some(address);
         }
-        let family = self.config.family;
-        let literal = dns::literal(key.host()).filter(|address| family.admits(*address))?;
-        Some(Address::Tcp(SocketAddr::new(literal, key.port())))
+        let dns = &self.config.dns;
+        let known = dns.known(key.host(), key.port(), Whose::Origin)?;
+        match known.ok()?[..] {
+            [peer] => Some(Address::Tcp(peer)),
+            _ => None,
+        }
     }
 }
 

@@ -39,9 +39,6 @@ pub(crate) trait Lookups {
     fn withdraw(&mut self, id: LookupId) -> bool;
 }
 
-/// Names kept by the DNS cache (SPEC C22).
-const DNS_CAPACITY: usize = 1000;
-
 pub(crate) struct Engine<N: Net> {
     pub(super) net: N,
     pub(super) mailbox: Arc<Mailbox<Command>>,
@@ -110,7 +107,7 @@ impl<N: Net> Engine<N> {
         config: Arc<Config>,
     ) -> Self {
         let now = net.now();
-        let names = Cache::new(config.dns_ttl, DNS_CAPACITY, config.dns_cache);
+        let names = Cache::new(config.dns.keep);
         Self {
             net,
             mailbox,
@@ -204,6 +201,10 @@ impl<N: Net> Engine<N> {
             Command::Control(Control::ClearDns(name)) => {
                 let name = name.as_ref().map(|(host, port)| (host.as_str(), *port));
                 self.names.clear(name);
+            }
+            Command::Control(Control::Names(look, slot)) => {
+                // Nobody waits any more: nobody to tell.
+                let _ = slot.fill(look(&self.names, self.now));
             }
             Command::Control(Control::CloseIdle) => {
                 self.close_idle();

@@ -493,6 +493,9 @@ impl<N: Net> Engine<N> {
         } else if let Some((at, which, length)) = stage
             && at <= now
         {
+            if which == Timeout::Dns && self.make_do(id) {
+                return;
+            }
             self.end_exchange(id, Error::timed_out(which, length, phase));
         } else {
             self.race(id);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Connector, Inner, State};
 #[cfg(not(feature = "tls"))]
 use crate::call::TlsSource;
-use crate::dns::{IpFamily, Resolve, SystemResolver, Workers};
+use crate::dns::{Resolve, SystemResolver, Workers};
 use crate::job::Config;
 use crate::pool::Limits;
 use crate::reactor::Ledger;
@@ -28,7 +28,9 @@ const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 /// | `limit_per_host` | none |
 /// | `keepalive_timeout` | 15 s |
 /// | `force_close` | false |
-/// | `dns_cache`, `dns_ttl` | on, 10 s |
+/// | `dns_cache`, `dns_cache_size`, `dns_ttl` | on, 1000 names, 10 s |
+/// | `dns_negative_ttl`, `dns_stale_on_error` | not at all |
+/// | `address_filter` | none |
 /// | `ip_family` | both |
 /// | `happy_eyeballs` | 250 ms |
 /// | `caller_drives` | true, on Unix |
@@ -38,7 +40,7 @@ pub struct ConnectorBuilder {
     limit_per_host: usize,
     pub(super) config: Config,
     caller_drives: bool,
-    resolver: Option<Arc<dyn Resolve>>,
+    pub(super) resolver: Option<Arc<dyn Resolve>>,
     #[cfg(feature = "tls")]
     tls: crate::api::tls::TlsConfig,
 }
@@ -82,38 +84,6 @@ impl ConnectorBuilder {
     /// Closes every connection after one response (SPEC C2).
     pub fn force_close(mut self, force_close: bool) -> Self {
         self.config.force_close = force_close;
-        self
-    }
-
-    /// Resolves names by this instead of the system's resolver (SPEC C24). It
-    /// runs on worker threads and may block.
-    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
-        self.resolver = Some(Arc::new(resolver));
-        self
-    }
-
-    /// Whether resolved names are remembered (SPEC C22).
-    pub fn dns_cache(mut self, cache: bool) -> Self {
-        self.config.dns_cache = cache;
-        self
-    }
-
-    /// How long resolved names are remembered; `None` is for ever (SPEC C22).
-    pub fn dns_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
-        self.config.dns_ttl = ttl.into();
-        self
-    }
-
-    /// Connects only to addresses of this family (SPEC C25).
-    pub fn ip_family(mut self, family: IpFamily) -> Self {
-        self.config.family = family;
-        self
-    }
-
-    /// How long after one attempt to connect the next is started beside it
-    /// (RFC 8305, SPEC C27). `None` tries addresses one after the other.
-    pub fn happy_eyeballs(mut self, delay: impl Into<Option<Duration>>) -> Self {
-        self.config.happy_eyeballs = delay.into();
         self
     }
 

@@ -2,6 +2,7 @@
 //! share it by cloning; the thread starts on first use.
 
 mod builder;
+mod names;
 mod sockets;
 mod stats;
 
@@ -122,13 +123,6 @@ impl Connector {
             reused: stats.reused,
             retried: stats.retried,
         }
-    }
-
-    /// Forgets resolved names: one host and port, or all (SPEC C23). Lookups
-    /// under way still serve those who wait for them.
-    pub fn clear_dns(&self, name: Option<(&str, u16)>) {
-        let name = name.map(|(host, port)| (host.to_owned(), port));
-        self.tell(Command::Control(Control::ClearDns(name)));
     }
 
     /// Closes the connections that are idle now.

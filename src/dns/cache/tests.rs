@@ -11,7 +11,12 @@ struct Bench {
 
 fn bench(ttl: Option<Duration>, capacity: usize, enabled: bool) -> Bench {
     Bench {
-        cache: Cache::new(ttl, capacity, enabled),
+        cache: Cache::new(Keep {
+            enabled,
+            capacity,
+            ttl,
+            ..Keep::default()
+        }),
         start: Instant::now(),
     }
 }
@@ -51,8 +56,8 @@ impl Bench {
         let (cache, now) = (&self.cache, self.at(seconds));
         let mut fresh = Vec::new();
         for (key, name) in &cache.names {
-            if let Name::Known(entry) = name
-                && cache.keeping.fresh(entry, now)
+            if let Some(entry) = &name.entry
+                && entry.serves(now)
             {
                 fresh.push((entry.used, key.host.clone()));
             }
@@ -78,17 +83,34 @@ impl Bench {
         deserted.sort_unstable();
         assert_eq!(deserted, cache.deserted);
         for name in cache.names.values() {
-            match name {
-                Name::Known(entry) => assert!(!entry.addresses.is_empty()),
-                Name::Asked(id) => assert!(cache.flights.contains_key(id)),
+            assert!(name.entry.is_some() || name.asked.is_some());
+            if let Some(Entry {
+                result: Ok(all), ..
+            }) = &name.entry
+            {
+                assert!(!all.is_empty());
             }
+            assert!(name.asked.is_none_or(|id| cache.flights.contains_key(&id)));
         }
+        assert!(self.cache.snapshot(self.at(0)).len() <= cache.keep.capacity);
     }
 }
 
 fn ips(text: &str) -> Vec<SocketAddr> {
     let peer = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 80);
     text.split_whitespace().map(peer).collect()
+}
+
+/// Faults have no equality: by their text.
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Hit(a), Self::Hit(b)) | (Self::Joined(a), Self::Joined(b)) => a == b,
+            (Self::Start(a), Self::Start(b)) => a == b,
+            (Self::Miss(a), Self::Miss(b)) => a.to_string() == b.to_string(),
+            _ => false,
+        }
+    }
 }
 
 fn hit(addresses: &str) -> Found {
@@ -367,4 +389,185 @@ fn a_forgotten_lookup_leaves_nothing_behind() {
     b.check();
     assert!(b.cache.flights.is_empty() && b.cache.names.is_empty());
     b.begin("a", 3, 0);
+}
+
+fn keeping(adapt: impl FnOnce(&mut Keep)) -> Bench {
+    let mut keep = Keep::default();
+    adapt(&mut keep);
+    Bench {
+        cache: Cache::new(keep),
+        start: Instant::now(),
+    }
+}
+
+impl Bench {
+    /// A lookup ends so, and what its waiters are told.
+    fn say(
+        &mut self,
+        id: LookupId,
+        result: Result<&str, DnsFault>,
+        ttl: Option<u64>,
+        seconds: u64,
+    ) -> Result<Vec<SocketAddr>, String> {
+        let (now, ttl) = (self.at(seconds), ttl.map(Duration::from_secs));
+        let (_, told) = self.cache.complete(id, result.map(ips), ttl, now);
+        self.check();
+        told.map_err(|fault| fault.to_string())
+    }
+
+    fn fail(&mut self, host: &str, seconds: u64) -> Result<Vec<SocketAddr>, String> {
+        let id = self.begin(host, 0, seconds);
+        let fault = DnsFault::Failed(Arc::from(Box::from("no route")));
+        self.say(id, Err(fault), None, seconds)
+    }
+}
+
+#[test]
+fn a_resolver_knows_how_long() {
+    // SPEC C22: the shorter of what it says and what is set.
+    for (said, set, hits_at, misses_at) in [
+        (Some(3), Some(10), 2, 3),
+        (Some(60), Some(10), 9, 10),
+        (Some(60), None, 59, 60),
+        (None, Some(10), 9, 10),
+    ] {
+        let mut b = keeping(|keep| keep.ttl = set.map(Duration::from_secs));
+        let id = b.begin("a", 1, 0);
+        b.say(id, Ok("10.0.0.1"), said, 0).unwrap();
+        assert_eq!(b.look("a", 1, hits_at), hit("10.0.0.1"), "{said:?} {set:?}");
+        b.begin("a", 1, misses_at);
+    }
+    let mut b = keeping(|_| {});
+    let id = b.begin("a", 1, 0);
+    b.say(id, Ok("10.0.0.1"), Some(0), 0).unwrap();
+    b.begin("a", 1, 0);
+    b.check();
+}
+
+#[test]
+fn that_there_is_nothing_is_kept_where_it_is_asked_for() {
+    // SPEC C22: and only on good authority.
+    let mut b = keeping(|keep| keep.negative = Duration::from_secs(5));
+    for (host, result, ttl, kept) in [
+        ("none", Err(DnsFault::NotFound), None, 5),
+        ("brief", Err(DnsFault::NotFound), Some(2), 2),
+        ("long", Err(DnsFault::NotFound), Some(60), 5),
+        ("empty", Ok(""), None, 5),
+        ("zero", Err(DnsFault::NotFound), Some(0), 0),
+        ("busy", Err(DnsFault::Busy), None, 0),
+    ] {
+        let id = b.begin(host, 1, 0);
+        let told = b.say(id, result, ttl, 0).unwrap_err();
+        if kept > 0 {
+            let found = b.look(host, 1, kept - 1);
+            assert!(
+                matches!(&found, Found::Miss(fault) if fault.to_string() == told),
+                "{host}: {found:?}"
+            );
+        }
+        b.begin(host, 1, kept);
+        b.cache.abandon(1);
+    }
+    assert!(b.fail("failed", 0).is_err());
+    b.begin("failed", 1, 0);
+
+    // A name that has come into being.
+    let mut b = keeping(|keep| keep.negative = Duration::from_secs(5));
+    let id = b.begin("a", 1, 0);
+    b.say(id, Err(DnsFault::NotFound), None, 0).unwrap_err();
+    let id = b.begin("a", 1, 5);
+    b.say(id, Ok("10.0.0.1"), None, 5).unwrap();
+    assert_eq!(b.look("a", 1, 6), hit("10.0.0.1"));
+}
+
+#[test]
+fn old_entries_serve_while_lookups_fail() {
+    // SPEC C22: where that is asked for, and for so long. A minute behind the
+    // ten seconds of its life.
+    let mut b = keeping(|keep| keep.stale = Duration::from_secs(60));
+    b.learn("a", "10.0.0.1 10.0.0.2", 0);
+    assert_eq!(b.fail("a", 20), Ok(ips("10.0.0.2 10.0.0.1")));
+    // Lookups are spared for 30 s, and the list goes on rotating.
+    assert_eq!(b.look("a", 1, 21), hit("10.0.0.1 10.0.0.2"));
+    assert_eq!(b.look("a", 1, 49), hit("10.0.0.2 10.0.0.1"));
+    let [host] = &b.cache.snapshot(b.at(40))[..] else {
+        panic!("one host");
+    };
+    assert!(host.is_stale());
+    assert_eq!(host.expires_in(), Some(Duration::from_secs(10)));
+    // No longer than a minute, though.
+    assert_eq!(b.fail("a", 50), Ok(ips("10.0.0.1 10.0.0.2")));
+    assert_eq!(b.look("a", 1, 69), hit("10.0.0.2 10.0.0.1"));
+    assert_eq!(b.fail("a", 70), Err("the name lookup failed".to_owned()));
+
+    // A lookup that succeeds, or that knows better, ends it.
+    b.learn("b", "10.0.0.3", 0);
+    let id = b.begin("b", 1, 10);
+    assert_eq!(b.say(id, Ok("10.0.0.4"), None, 10), Ok(ips("10.0.0.4")));
+    let id = b.begin("b", 1, 20);
+    assert!(b.say(id, Err(DnsFault::NotFound), None, 20).is_err());
+    assert!(b.fail("b", 20).is_err());
+
+    // Not by default.
+    let mut b = keeping(|_| {});
+    b.learn("a", "10.0.0.1", 0);
+    assert!(b.fail("a", 10).is_err());
+}
+
+/// A resolver that says nothing at all, until the waiter has waited enough.
+#[test]
+fn old_entries_serve_while_lookups_take_too_long() {
+    let mut b = keeping(|keep| keep.stale = Duration::from_secs(60));
+    b.learn("a", "10.0.0.1", 0);
+    let id = b.begin("a", 1, 20);
+    assert_eq!(b.look("a", 2, 21), Found::Joined(vec![]));
+    let now = b.at(22);
+    assert_eq!(b.cache.make_do(9, now), None);
+    assert_eq!(b.cache.make_do(1, now), Some(ips("10.0.0.1")));
+    assert_eq!(
+        b.look("a", 3, 23),
+        hit("10.0.0.1"),
+        "who comes now waits no more"
+    );
+    b.check();
+    assert_eq!(b.end(id, "10.0.0.2", 24), [1, 2], "the answer may come yet");
+    assert_eq!(b.look("a", 3, 25), hit("10.0.0.2"));
+
+    b.begin("new", 5, 0);
+    let now = b.at(1);
+    assert_eq!(b.cache.make_do(5, now), None, "nothing is known of it");
+}
+
+#[test]
+fn looking_into_it() {
+    // SPEC C23.
+    let mut b = keeping(|keep| {
+        keep.ttl = None;
+        keep.negative = Duration::from_secs(5);
+    });
+    b.learn("b", "10.0.0.1 10.0.0.2", 0);
+    let id = b.begin("a", 1, 0);
+    b.say(id, Ok("::1"), Some(7), 0).unwrap();
+    let id = b.begin("gone", 1, 0);
+    b.say(id, Err(DnsFault::NotFound), None, 0).unwrap_err();
+    b.begin("asked", 1, 0);
+    let told = |b: &Bench, seconds: u64| -> Vec<String> {
+        let hosts = b.cache.snapshot(b.at(seconds));
+        let line = |host: &CachedHost| {
+            let (name, all) = (host.host(), host.addresses());
+            assert_eq!((host.port(), host.family()), (80, IpFamily::Any));
+            assert!(!host.is_stale());
+            format!("{name} {all:?} {:?}", host.expires_in())
+        };
+        hosts.iter().map(line).collect()
+    };
+    assert_eq!(
+        told(&b, 2),
+        [
+            "a [[::1]:80] Some(5s)",
+            "b [10.0.0.2:80, 10.0.0.1:80] None",
+            "gone [] Some(3s)"
+        ]
+    );
+    assert_eq!(told(&b, 7), ["b [10.0.0.2:80, 10.0.0.1:80] None"]);
 }

@@ -23,7 +23,7 @@ use super::socket::Socket;
 use super::table::Table;
 use crate::conn::Conn;
 use crate::conn::link::Stage;
-use crate::dns;
+use crate::dns::{self, Whose};
 use crate::error::{Error, Kind, Phase};
 use crate::job::{Exchange, ExchangeId, PoolKey, Progress};
 use crate::net::{Net, Token};
@@ -50,6 +50,8 @@ pub(super) struct Dial<N: Net> {
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
     resolving: bool,
+    /// Whose addresses they are.
+    whose: Whose,
     /// T6: when the first address has to be known.
     names_by: Option<Instant>,
     /// The most telling failure so far.
@@ -159,6 +161,7 @@ impl<N: Net> Engine<N> {
             attempts: Vec::new(),
             next_at: None,
             resolving: true,
+            whose: Whose::Origin,
             names_by: exchange
                 .limits
                 .rare

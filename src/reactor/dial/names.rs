@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use super::RESOLUTION_DELAY;
 use super::fixed::Fixed;
-use crate::dns::{self, DnsFault, Found, IpFamily, Lookup, LookupId, Query};
-use crate::error::{Error, Kind, Phase};
+use crate::dns::{DnsFault, Found, IpFamily, Lookup, LookupId, Query, Whose};
 use crate::job::ExchangeId;
 use crate::net::Net;
 use crate::reactor::engine::Engine;
@@ -24,23 +23,23 @@ impl<N: Net> Engine<N> {
             return self.race(id);
         }
         let key = exchange.key.clone();
-        let (host, port) = (key.host(), key.port());
-        let family = self.config.family;
-        if let Some(address) = dns::literal(host) {
-            let addresses: &[SocketAddr] = if family.admits(address) {
-                &[SocketAddr::new(address, port)]
-            } else {
-                &[]
-            };
-            return self.addresses(id, addresses, true);
+        self.look_up(id, key.host(), key.port(), Whose::Origin);
+    }
+
+    fn look_up(&mut self, id: ExchangeId, host: &str, port: u16, whose: Whose) {
+        if let Some(Running::Dialing { dial, .. }) = self.running(id) {
+            dial.whose = whose;
         }
-        if dns::local_host(host) {
-            return self.addresses(id, &dns::loopback(family, port), true);
+        match self.config.dns.known(host, port, whose) {
+            Some(Ok(peers)) => return self.addresses(id, &peers, true),
+            Some(Err(fault)) => return self.unresolved(id, &fault),
+            None => {}
         }
+        let family = self.config.dns.family;
         match self.names.lookup(host, port, family, id, self.now) {
-            Found::Hit(addresses) => self.addresses(id, &addresses, true),
-            Found::Joined(addresses) if addresses.is_empty() => {}
-            Found::Joined(addresses) => self.addresses(id, &addresses, false),
+            Found::Hit(addresses) => self.heard(id, addresses, true),
+            Found::Miss(fault) => self.unresolved(id, &fault),
+            Found::Joined(addresses) => self.heard(id, addresses, false),
             Found::Start(lookup) => self.lookups.start(lookup, Query::new(host, port, family)),
         }
     }
@@ -51,14 +50,14 @@ impl<N: Net> Engine<N> {
             Lookup::Partial(addresses) => {
                 let (waiters, addresses) = self.names.partial(lookup, addresses);
                 for id in waiters {
-                    self.addresses(id, &addresses, false);
+                    self.heard(id, addresses.clone(), false);
                 }
             }
             Lookup::Done(result, ttl) => {
                 let (waiters, result) = self.names.complete(lookup, result, ttl, self.now);
                 for id in waiters {
                     match &result {
-                        Ok(addresses) => self.addresses(id, addresses, true),
+                        Ok(addresses) => self.heard(id, addresses.clone(), true),
                         Err(fault) => self.unresolved(id, fault),
                     }
                 }
@@ -66,35 +65,46 @@ impl<N: Net> Engine<N> {
         }
     }
 
+    /// The lookup takes longer than its limit allows; whether an entry that has
+    /// had its time serves in its place. More may come yet.
+    pub(in crate::reactor) fn make_do(&mut self, id: ExchangeId) -> bool {
+        let Some(addresses) = self.names.make_do(id, self.now) else {
+            return false;
+        };
+        self.heard(id, addresses, true);
+        true
+    }
+
     fn unresolved(&mut self, id: ExchangeId, fault: &DnsFault) {
         if let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) {
-            let host = exchange.key.host();
-            let error = Error::new(Kind::Dns, format!("no address for {host}"))
-                .with_phase(Phase::Dns)
-                .with_source(fault.clone());
+            dial.note(fault.clone().into_error(exchange.key.host()));
             dial.resolving = false;
-            dial.note(error);
             self.race(id);
+        }
+    }
+
+    /// Addresses from outside: those that the filter admits are connected to.
+    fn heard(&mut self, id: ExchangeId, addresses: Vec<SocketAddr>, last: bool) {
+        let Some(Running::Dialing { dial, .. }) = self.running(id) else {
+            return;
+        };
+        let whose = dial.whose;
+        match self.config.dns.admit(addresses, whose) {
+            Ok(addresses) => self.addresses(id, &addresses, last),
+            Err(fault) if last => self.unresolved(id, &fault),
+            // More are coming.
+            Err(_) => {}
         }
     }
 
     fn addresses(&mut self, id: ExchangeId, addresses: &[SocketAddr], last: bool) {
         let now = self.now;
-        let both = self.config.family == IpFamily::Any;
-        let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) else {
+        let both = self.config.dns.family == IpFamily::Any;
+        let Some(Running::Dialing { dial, .. }) = self.running(id) else {
             return;
         };
         dial.learn(addresses);
         dial.resolving = !last;
-        if last && dial.known.is_empty() {
-            let host = exchange.key.host();
-            let error = Error::new(
-                Kind::Dns,
-                format!("no address of the wanted family for {host}"),
-            )
-            .with_phase(Phase::Dns);
-            dial.note(error);
-        }
         if dial.attempts.is_empty() {
             let only_v4 = dial.known.iter().all(SocketAddr::is_ipv4);
             dial.next_at = match dial.next_at {

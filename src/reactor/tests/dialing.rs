@@ -157,7 +157,7 @@ fn a_complete_answer_is_not_waited_on() {
 #[test]
 fn a_single_family_is_not_waited_for() {
     // SPEC C25: no other family is coming.
-    let mut sim = Sim::with(|setup| setup.config.family = IpFamily::V4);
+    let mut sim = Sim::with(|setup| setup.config.dns.family = IpFamily::V4);
     sim.names.partly("host.test", ms(0), &[V4]);
     sim.go(get("host.test"));
     assert_eq!(sim.world.wires(), 1);
@@ -194,7 +194,7 @@ fn an_unknown_name_is_a_dns_error() {
 
 #[test]
 fn a_name_without_addresses_of_the_family_is_a_dns_error() {
-    let mut sim = Sim::with(|setup| setup.config.family = IpFamily::V6);
+    let mut sim = Sim::with(|setup| setup.config.dns.family = IpFamily::V6);
     sim.names.known("host.test", &[V4]);
     assert_eq!(sim.go(get("host.test")).error().kind(), Kind::Dns);
     assert_eq!(sim.go(get(HOST)).error().kind(), Kind::Dns);
