@@ -163,6 +163,9 @@ mod net;
 #[cfg(not(loom))]
 mod proto;
 #[cfg(not(loom))]
+#[allow(dead_code)] // Until the call goes by it.
+mod proxy;
+#[cfg(not(loom))]
 mod reactor;
 #[cfg(not(loom))]
 mod saved;
@@ -224,6 +227,7 @@ mod exports {
     pub use crate::job::{RequestInfo, Stats, TlsInfo};
     #[cfg(unix)]
     pub use crate::net::UnixAddress;
+    pub use crate::proxy::{NoProxy, Proxy};
 }
 
 /// Compiles the README's examples.

@@ -64,6 +64,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Credentials: pure, and below whoever sends a request.
     ("auth", &["error", "sync", "digest"]),
     ("digest", &["error"]),
+    // Proxies as they are set up: pure, and below whoever sends a request.
+    ("proxy", &["error", "head", "tls", "auth"]),
+    ("call", &["proxy"]),
+    ("api", &["proxy"]),
     ("api::download", &["digest"]),
     ("call", &["auth", "lease", "coding", "cookie"]),
     ("api", LEAVES),

@@ -163,7 +163,7 @@ impl fmt::Debug for BasicAuth {
 }
 
 /// Login and password of a header value.
-fn decode(header: &str) -> Result<(Vec<u8>, Vec<u8>), Error> {
+pub(super) fn decode(header: &str) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let bad = |message: &'static str| Error::invalid_request(message);
     let (scheme, encoded) = header
         .trim_matches([' ', '\t'])

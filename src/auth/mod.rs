@@ -85,6 +85,9 @@ pub(crate) enum Wanted {
     NewNonce,
 }
 
+/// A login and its password, byte for byte.
+pub(crate) type Login = (Vec<u8>, Vec<u8>);
+
 /// The request that an answer to a challenge is for.
 #[cfg_attr(
     not(feature = "digest"),
@@ -136,6 +139,21 @@ impl Auth {
             Repr::Field(field) => field.clone().map(Some).map_err(Error::invalid_request),
             Repr::Asked(_) => Ok(None),
         }
+    }
+
+    /// Login and password of Basic credentials, byte for byte as they would be
+    /// sent; `None` for all others.
+    ///
+    /// # Errors
+    /// They cannot be sent.
+    pub(crate) fn login(&self) -> Result<Option<Login>, Error> {
+        let Some(value) = self.header()? else {
+            return Ok(None);
+        };
+        Ok(value
+            .to_str()
+            .ok()
+            .and_then(|text| basic::decode(text).ok()))
     }
 
     pub(crate) fn asked(&self) -> Option<&Asked> {
