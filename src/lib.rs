@@ -204,7 +204,7 @@ mod exports {
     pub use crate::api::session::JsonSerializer;
     pub use crate::api::session::{Session, SessionBuilder};
     #[cfg(feature = "tls")]
-    pub use crate::api::tls::TlsConfig;
+    pub use crate::api::tls::{Identity, TlsConfig};
     pub use crate::api::upgraded::Upgraded;
     pub use crate::api::upload::{Body, BodySender};
     pub use crate::api::url::IntoUrl;
@@ -228,6 +228,11 @@ mod exports {
     #[cfg(unix)]
     pub use crate::net::UnixAddress;
     pub use crate::proxy::{NoProxy, Proxy};
+    #[cfg(feature = "tls")]
+    pub use crate::tls::TlsVersion;
+    /// The crate behind [`TlsConfig::from_rustls`], in the version it takes.
+    #[cfg(feature = "tls")]
+    pub use rustls;
 }
 
 /// Compiles the README's examples.

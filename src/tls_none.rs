@@ -4,6 +4,7 @@
 pub(crate) enum Client {}
 
 impl Client {
+    #[allow(dead_code)]
     pub(crate) fn is_foreign(&self) -> bool {
         match *self {}
     }

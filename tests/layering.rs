@@ -108,6 +108,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("brotli", &["coding"]),
     ("flate2", &["coding"]),
     ("rustls", &["tls", "conn::tls", "api::tls"]),
+    ("rustls_platform_verifier", &["tls"]),
     ("webpki_roots", &["tls"]),
     ("psl", &["cookie"]),
     ("encoding_rs", &["text"]),

@@ -14,8 +14,10 @@ mod with {
     #[derive(Debug)]
     struct Source {
         settings: Settings,
-        built: OnceLock<Result<Client, Arc<ConfigFault>>>,
+        built: OnceLock<Built>,
     }
+
+    type Built = Result<Client, Arc<ConfigFault>>;
 
     impl TlsSource {
         pub(crate) fn new(settings: Settings) -> Self {
@@ -28,15 +30,40 @@ mod with {
         /// # Errors
         /// The settings make no usable configuration.
         pub(crate) fn client(&self) -> Result<Client, Error> {
-            let build = || Client::build(&self.0.settings).map_err(Arc::new);
-            let built = self.0.built.get_or_init(build);
-            match built {
+            match self.built() {
                 Ok(client) => Ok(client.clone()),
-                Err(fault) => Err(Error::new(Kind::Tls, "the TLS configuration is unusable")
-                    .with_phase(Phase::Request)
-                    .with_source(Arc::clone(fault))),
+                Err(fault) => Err(unusable(fault)),
             }
         }
+
+        /// Builds it here and now if that may take a while, so that nobody else has
+        /// to. What is wrong is told by [`client`](Self::client).
+        pub(crate) fn prepare(&self) {
+            if self.0.settings.is_slow_to_build() {
+                self.built();
+            }
+        }
+
+        /// The settings, to be changed: nothing is shared with what comes of that.
+        pub(crate) fn into_settings(self) -> Settings {
+            match Arc::try_unwrap(self.0) {
+                Ok(source) => source.settings,
+                Err(shared) => shared.settings.clone(),
+            }
+        }
+
+        fn built(&self) -> &Built {
+            let build = || Client::build(&self.0.settings).map_err(Arc::new);
+            self.0.built.get_or_init(build)
+        }
+    }
+
+    #[cold]
+    fn unusable(fault: &Arc<ConfigFault>) -> Error {
+        let message = format!("the TLS configuration is unusable: {fault}");
+        Error::new(Kind::Tls, message)
+            .with_phase(Phase::Request)
+            .with_source(Arc::clone(fault))
     }
 }
 

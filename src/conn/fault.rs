@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use super::link::{LinkFault, Stage};
-use super::tls::TlsFault;
 use crate::error::{Error, Kind, Phase, Timeout};
 use crate::net::Address;
 use crate::proto::Fault;
@@ -36,7 +35,7 @@ impl From<LinkFault> for io::Error {
     fn from(fault: LinkFault) -> Self {
         match fault {
             LinkFault::Io(error) => error,
-            LinkFault::Tls(fault) => Self::new(io::ErrorKind::InvalidData, tls_error(fault)),
+            LinkFault::Tls(fault) => Self::new(io::ErrorKind::InvalidData, fault.into_error()),
         }
     }
 }
@@ -61,7 +60,7 @@ impl ConnFault {
             )
             .broken_off()
             .with_phase(Phase::Body),
-            Self::Link(LinkFault::Tls(fault)) => tls_error(fault).with_phase(phase),
+            Self::Link(LinkFault::Tls(fault)) => fault.into_error().with_phase(phase),
             Self::Link(LinkFault::Io(error)) => {
                 let kind = match error.kind() {
                     _ if in_body => Kind::Payload,
@@ -117,22 +116,10 @@ fn peer_error(fault: Fault, phase: Phase) -> Error {
     }
 }
 
-fn tls_error(fault: TlsFault) -> Error {
-    let (kind, message) = if fault.is_certificate() {
-        (
-            Kind::Certificate,
-            "the server's certificate is not acceptable",
-        )
-    } else {
-        (Kind::Tls, "TLS failed")
-    };
-    Error::new(kind, message).with_source(fault)
-}
-
 /// The error of one attempt to connect that failed in `stage`.
 pub(crate) fn connect_error(fault: LinkFault, stage: Stage, address: &Address) -> Error {
     let error = match (fault, stage) {
-        (LinkFault::Tls(fault), _) => tls_error(fault).with_phase(Phase::Tls),
+        (LinkFault::Tls(fault), _) => fault.into_error().with_phase(Phase::Tls),
         (LinkFault::Io(error), Stage::Connect) => {
             Error::new(Kind::Connect, format!("no connection to {address}"))
                 .with_phase(Phase::Connect)

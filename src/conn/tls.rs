@@ -38,9 +38,10 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
     UnbufferedStatus, WriteTraffic,
 };
-use rustls::{HandshakeKind, InvalidMessage, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, InvalidMessage, NamedGroup, ProtocolVersion};
 
 use crate::job::TlsInfo;
+use crate::sync::lock;
 use crate::tls::Client;
 
 mod fault;
@@ -69,6 +70,7 @@ const MAX_INBOUND: usize = 128 * 1024;
 
 /// A TLS client session over its own ciphertext buffers.
 pub(crate) struct TlsSession {
+    client: Client,
     connection: UnbufferedClientConnection,
     server_name: Box<str>,
     inbound: Inbound,
@@ -115,6 +117,7 @@ impl TlsSession {
         let connection = UnbufferedClientConnection::new(client.config().clone(), name)
             .map_err(TlsFault::Handshake)?;
         let mut session = Self {
+            client: client.clone(),
             connection,
             server_name: server_name.into(),
             inbound: Inbound::default(),
@@ -154,7 +157,8 @@ impl TlsSession {
             }
             Receiving::Open { .. } | Receiving::Held => {}
         }
-        if !self.is_handshaking() && plain.len() >= limit {
+        let handshaking = self.is_handshaking();
+        if !handshaking && plain.len() >= limit {
             return Ok(Progress {
                 received: 0,
                 more: self.has_buffered(),
@@ -162,6 +166,9 @@ impl TlsSession {
         }
         let before = plain.len();
         let more = self.receive(plain, limit)?;
+        if handshaking && !self.is_handshaking() {
+            self.check_protocol()?;
+        }
         Ok(Progress {
             received: plain.len() - before,
             more,
@@ -274,18 +281,35 @@ impl TlsSession {
 
     /// What the handshake has settled; `None` before that.
     pub(crate) fn info(&self) -> Option<TlsInfo> {
-        let suite = self.connection.negotiated_cipher_suite()?;
-        let suite = suite.suite().as_str().unwrap_or_default();
+        let suite = self.connection.negotiated_cipher_suite()?.suite();
+        let group = self.connection.negotiated_key_exchange_group();
         let certificates = self.connection.peer_certificates().unwrap_or_default();
         Some(TlsInfo {
             version: self.version()?,
-            // rustls names those of TLS 1.3 in its own way.
-            cipher_suite: suite.replacen("TLS13_", "TLS_", 1),
+            cipher_suite: suite_name(suite),
+            key_exchange: group.and_then(|group| group_name(group.name())),
             alpn: self.connection.alpn_protocol().map(<[u8]>::to_vec),
-            peer_certificates: certificates.iter().map(|der| der.to_vec()).collect(),
+            peer_certificates: lock(self.client.chains()).share(certificates),
             server_name: self.server_name.clone(),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         })
+    }
+
+    /// A server may choose what we do not speak, if it was offered. What is not the name
+    /// of another HTTP is taken for one of the caller's, with HTTP/1.1 behind it.
+    #[cold]
+    fn check_protocol(&mut self) -> Result<(), TlsFault> {
+        let protocol = self.connection.alpn_protocol().unwrap_or_default();
+        let other = matches!(protocol, b"h2" | b"h2c" | b"h3")
+            || protocol.starts_with(b"h3-")
+            || protocol.starts_with(b"spdy/");
+        if other {
+            let fault = TlsFault::Protocol(protocol.to_vec());
+            self.inbound.clear();
+            self.receiving = Receiving::Failed(fault.clone());
+            return Err(fault);
+        }
+        Ok(())
     }
 
     /// Runs rustls over everything in `inbound`. True if `limit` stopped it.
@@ -412,7 +436,7 @@ impl TlsSession {
             }
         }
         self.inbound.clear();
-        let fault = TlsFault::classify(error, self.is_handshaking());
+        let fault = TlsFault::classify(error, &self.server_name, self.is_handshaking());
         self.receiving = Receiving::Failed(fault.clone());
         fault
     }
@@ -471,6 +495,25 @@ fn starts_with_record(buffer: &[u8]) -> bool {
     };
     let announced = usize::from(u16::from_be_bytes([high, low]));
     announced > MAX_PLAINTEXT + MAX_EXPANSION || payload.len() >= announced
+}
+
+/// Its IANA name; rustls names those of TLS 1.3 in its own way.
+fn suite_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        suite => suite.as_str().unwrap_or_default(),
+    }
+}
+
+/// Likewise.
+fn group_name(group: NamedGroup) -> Option<&'static str> {
+    match group {
+        NamedGroup::X25519 => Some("x25519"),
+        NamedGroup::secp256r1MLKEM768 => Some("SecP256r1MLKEM768"),
+        group => group.as_str(),
+    }
 }
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, TlsFault> {

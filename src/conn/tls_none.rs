@@ -6,6 +6,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 
+use crate::error::{Error, Kind};
 use crate::job::TlsInfo;
 use crate::tls::Client;
 
@@ -75,8 +76,8 @@ impl TlsSession {
 }
 
 impl TlsFault {
-    pub(crate) fn is_certificate(&self) -> bool {
-        false
+    pub(crate) fn into_error(self) -> Error {
+        Error::new(Kind::Tls, "this build has no TLS")
     }
 }
 

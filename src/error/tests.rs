@@ -90,3 +90,39 @@ fn pins_are_told_as_people_write_them() {
     assert_eq!(told.to_string(), expected);
     assert!(error.is_tls() && error.is_connect() && !error.is_retryable());
 }
+
+#[test]
+fn pins_are_read_as_they_are_written() {
+    // SPEC C21
+    let digest: [u8; 32] = std::array::from_fn(|n| n as u8 * 8);
+    for pin in [Pin::Certificate(digest), Pin::Spki(digest)] {
+        assert_eq!(pin.to_string().parse::<Pin>().unwrap(), pin);
+    }
+    let hex = Pin::Certificate(digest).to_string().to_uppercase();
+    let pairs: Vec<_> = hex
+        .as_bytes()
+        .chunks(2)
+        .map(String::from_utf8_lossy)
+        .collect();
+    let openssl = pairs.join(":");
+    assert_eq!(openssl.parse::<Pin>().unwrap(), Pin::Certificate(digest));
+
+    let short = "ab".repeat(31);
+    for wrong in [
+        "",
+        "sha256//",
+        "sha256//AAAA",
+        "sha1//AAAA",
+        "sha256//!AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        // As long as an MD5 and a SHA-1 are.
+        &"ab".repeat(16),
+        &"ab".repeat(20),
+        &format!("{short}xy"),
+        &format!("{short}+1"),
+        &openssl.replace(':', " "),
+        &"é".repeat(32),
+    ] {
+        let error = wrong.parse::<Pin>().unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidRequest, "{wrong:?}");
+    }
+}

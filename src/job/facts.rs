@@ -71,9 +71,11 @@ pub(crate) struct Tally {
 #[derive(Clone)]
 pub struct TlsInfo {
     pub(crate) version: &'static str,
-    pub(crate) cipher_suite: String,
+    pub(crate) cipher_suite: &'static str,
+    pub(crate) key_exchange: Option<&'static str>,
     pub(crate) alpn: Option<Vec<u8>>,
-    pub(crate) peer_certificates: Vec<Vec<u8>>,
+    /// Shared by the connections to a server.
+    pub(crate) peer_certificates: Arc<Vec<Box<[u8]>>>,
     pub(crate) server_name: Box<str>,
     pub(crate) resumed: bool,
 }
@@ -86,7 +88,14 @@ impl TlsInfo {
 
     /// The cipher suite by its IANA name, such as `TLS_AES_128_GCM_SHA256`.
     pub fn cipher_suite(&self) -> &str {
-        &self.cipher_suite
+        self.cipher_suite
+    }
+
+    /// How the keys were exchanged, by its IANA name, such as `x25519`,
+    /// `secp256r1`, or `X25519MLKEM768`, which withstands quantum computers. `None` for
+    /// a session of TLS 1.2 that was resumed: no keys were exchanged.
+    pub fn key_exchange(&self) -> Option<&str> {
+        self.key_exchange
     }
 
     /// The protocol chosen by ALPN (RFC 7301), if the server chose one.
@@ -97,7 +106,7 @@ impl TlsInfo {
     /// The server's certificates as DER, its own first. Those of a resumed
     /// session are the ones of its first handshake.
     pub fn peer_certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.peer_certificates.iter().map(Vec::as_slice)
+        self.peer_certificates.iter().map(|der| &**der)
     }
 
     /// The name the certificate was checked against: a host name, or an IP
@@ -119,6 +128,7 @@ impl fmt::Debug for TlsInfo {
         f.debug_struct("TlsInfo")
             .field("version", &self.version)
             .field("cipher_suite", &self.cipher_suite)
+            .field("key_exchange", &self.key_exchange)
             .field("server_name", &self.server_name)
             .field("peer_certificates", &self.peer_certificates.len())
             .field("resumed", &self.resumed)

@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use super::*;
-use crate::tls::Settings;
+use crate::tls::{Settings, TlsVersion};
 
 const HOST: &str = "server.test";
 const NO_LIMIT: usize = usize::MAX;
@@ -71,11 +71,10 @@ fn plain_server() -> Arc<ServerConfig> {
 }
 
 fn settings() -> Settings {
-    Settings {
-        extra_roots: vec![authority().root.clone()],
-        builtin_roots: false,
-        ..Settings::default()
-    }
+    let mut settings = Settings::default();
+    settings.extra_roots = vec![authority().root.clone()];
+    settings.builtin_roots = false;
+    settings
 }
 
 fn client(adapt: impl FnOnce(&mut Settings)) -> Client {
@@ -84,11 +83,14 @@ fn client(adapt: impl FnOnce(&mut Settings)) -> Client {
     Client::build(&settings).unwrap()
 }
 
-static TLS12: &[&SupportedProtocolVersion] = &[&version::TLS12];
-static TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+const BOTH_VERSIONS: [(TlsVersion, &str); 2] =
+    [(TlsVersion::V12, "TLSv1.2"), (TlsVersion::V13, "TLSv1.3")];
 
-const BOTH_VERSIONS: [(&[&SupportedProtocolVersion], &str); 2] =
-    [(TLS12, "TLSv1.2"), (TLS13, "TLSv1.3")];
+/// Only this version.
+fn only(settings: &mut Settings, version: TlsVersion) {
+    settings.min_version = version;
+    settings.max_version = version;
+}
 
 /// A session, its server, and what each has received.
 struct Pair {
@@ -199,8 +201,8 @@ fn pattern(len: usize) -> Vec<u8> {
 
 #[test]
 fn handshake_and_data_in_both_versions() {
-    for (versions, name) in BOTH_VERSIONS {
-        let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
+    for (version, name) in BOTH_VERSIONS {
+        let mut pair = Pair::connected(&client(|s| only(s, version)), &plain_server());
         assert_eq!(pair.session.version(), Some(name));
         let connection = &pair.session.connection;
         assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -272,9 +274,9 @@ fn conversation(client: &Client, server: &Arc<ServerConfig>, cut: impl Fn(&[u8])
 #[test]
 fn conversation_cut_at_every_byte() {
     let server = plain_server();
-    for (versions, _) in BOTH_VERSIONS {
+    for (version, _) in BOTH_VERSIONS {
         let client = client(|s| {
-            s.versions = versions;
+            only(s, version);
             s.resumption = false;
         });
         let mut at = 0;
@@ -295,17 +297,17 @@ fn conversation_cut_at_every_byte() {
 #[test]
 fn conversation_byte_by_byte() {
     let server = plain_server();
-    for (versions, _) in BOTH_VERSIONS {
-        let client = client(|s| s.versions = versions);
+    for (version, _) in BOTH_VERSIONS {
+        let client = client(|s| only(s, version));
         conversation(&client, &server, |wire| wire.chunks(1).collect());
     }
 }
 
 #[test]
 fn tickets_resume_a_session_of_the_same_client() {
-    for (versions, _) in BOTH_VERSIONS {
+    for (version, _) in BOTH_VERSIONS {
         let server = plain_server();
-        let first = client(|s| s.versions = versions);
+        let first = client(|s| only(s, version));
         let full = Pair::connected(&first, &server);
         assert!(!resumed(&full));
         assert!(full.plain.is_empty());
@@ -313,7 +315,7 @@ fn tickets_resume_a_session_of_the_same_client() {
         let again = Pair::connected(&first.clone(), &server);
         assert!(resumed(&again));
 
-        let stranger = client(|s| s.versions = versions);
+        let stranger = client(|s| only(s, version));
         assert!(!resumed(&Pair::connected(&stranger, &server)));
     }
 }
@@ -321,7 +323,7 @@ fn tickets_resume_a_session_of_the_same_client() {
 #[test]
 fn writing_between_the_halves_of_a_ticket() {
     // The tail of the flight after the handshake is half a NewSessionTicket.
-    let mut pair = Pair::new(&client(|s| s.versions = TLS13), &plain_server());
+    let mut pair = Pair::new(&client(|s| only(s, TlsVersion::V13)), &plain_server());
     pair.flush();
     let flight = pair.server_output();
     deliver(&mut pair.session, &flight, &mut pair.plain, NO_LIMIT).unwrap();
@@ -339,8 +341,8 @@ fn writing_between_the_halves_of_a_ticket() {
 #[test]
 fn close_notify_from_the_server() {
     // SPEC R41
-    for (versions, _) in BOTH_VERSIONS {
-        let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
+    for (version, _) in BOTH_VERSIONS {
+        let mut pair = Pair::connected(&client(|s| only(s, version)), &plain_server());
         let mut wire = pair.server_sends(b"last");
         pair.server.send_close_notify();
         wire.extend(pair.server_output());
@@ -376,8 +378,8 @@ fn eof_without_close_notify_is_told_apart() {
 #[test]
 fn close_notify_to_the_server() {
     // SPEC S23
-    for (versions, _) in BOTH_VERSIONS {
-        let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
+    for (version, _) in BOTH_VERSIONS {
+        let mut pair = Pair::connected(&client(|s| only(s, version)), &plain_server());
         assert_eq!(pair.session.encrypt(b"bye", NO_LIMIT).unwrap(), 3);
         pair.session.queue_close_notify();
         pair.session.queue_close_notify();
@@ -449,8 +451,8 @@ fn nothing_is_encrypted_too_early_or_too_much() {
 
 #[test]
 fn limit_holds_records_back() {
-    for (versions, _) in BOTH_VERSIONS {
-        let mut pair = Pair::connected(&client(|s| s.versions = versions), &plain_server());
+    for (version, _) in BOTH_VERSIONS {
+        let mut pair = Pair::connected(&client(|s| only(s, version)), &plain_server());
         let data = pattern(10 * 1000);
         let mut wire = Vec::new();
         for part in data.chunks(1000) {

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::sim::*;
+use crate::error::Pin;
 use crate::error::{Kind, Phase, Timeout};
 use crate::job::Progress;
 use crate::net::sim::Manner;
@@ -33,15 +34,12 @@ impl Secure {
     /// `trusted`: the client knows the server's certificate.
     fn new(sim: Sim, trusted: bool) -> Self {
         let (certificate, key) = certificate();
-        let client = Client::build(&Settings {
-            extra_roots: if trusted {
-                vec![certificate.clone()]
-            } else {
-                Vec::new()
-            },
-            builtin_roots: !trusted,
-            ..Settings::default()
-        });
+        let mut settings = Settings::default();
+        if trusted {
+            settings.extra_roots = vec![certificate.clone()];
+        }
+        settings.builtin_roots = !trusted;
+        let client = Client::build(&settings);
         let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .unwrap()
@@ -292,6 +290,57 @@ fn an_unknown_certificate_fails_the_connection() {
     assert_eq!(failure.progress, Progress::Unconnected);
     assert!(session.plain.is_empty());
     assert_eq!(world.sim.books(), (0, 0, 0));
+}
+
+/// Reads the pins that a failure tells of.
+fn pins(error: &crate::error::Error) -> (Vec<Pin>, Vec<Pin>) {
+    let fingerprints = error.fingerprints().expect("an error of pins");
+    (
+        fingerprints.expected().to_vec(),
+        fingerprints.got().to_vec(),
+    )
+}
+
+#[test]
+fn a_mismatch_of_pins_makes_the_next_address_be_tried() {
+    // SPEC C21
+    let sim = Sim::new();
+    sim.names.known("host.test", &[HOST, "192.0.2.2"]);
+    let mut world = Secure::new(sim, true);
+    let wrong = Pin::Certificate([1; 32]);
+    let pinned = |pins: &[Pin]| {
+        let mut settings = Settings::default();
+        settings.verify(false);
+        pins.iter().for_each(|pin| settings.pin(*pin));
+        Client::build(&settings).unwrap()
+    };
+    world.client = pinned(&[wrong]);
+    let ask = world.secure(get("host.test"));
+    let probe = world.sim.go(ask);
+    // Both have the same certificate.
+    world.session(0).talk(&mut world.sim);
+    assert!(!probe.is_answered());
+    world.session(1).talk(&mut world.sim);
+    let failure = probe.failure();
+    assert_eq!(failure.error.kind(), Kind::Fingerprint);
+    assert_eq!(failure.error.phase(), Some(Phase::Tls));
+    assert_eq!(failure.error.peer(), Some(at80("192.0.2.2")));
+    assert_eq!(failure.progress, Progress::Unconnected);
+    let (expected, got) = pins(&failure.error);
+    assert_eq!(expected, [wrong]);
+    assert!(matches!(got[..], [Pin::Certificate(_), Pin::Spki(_)]));
+    assert_eq!(world.sim.books(), (0, 0, 0));
+
+    // A pin that is right among others, whichever of the two it is.
+    for pin in got {
+        world.client = pinned(&[wrong, pin]);
+        let ask = world.secure(get("host.test"));
+        let probe = world.sim.go(ask);
+        let mut session = world.session(world.sim.world.wires() - 1);
+        session.talk(&mut world.sim);
+        session.say(&mut world.sim, OK);
+        assert_eq!(probe.status(), Some(200));
+    }
 }
 
 #[test]

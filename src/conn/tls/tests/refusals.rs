@@ -4,6 +4,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{AlertDescription, RootCertStore};
 
 use super::*;
+use crate::error::Kind;
 
 #[test]
 fn eof_during_the_handshake() {
@@ -34,10 +35,10 @@ fn refused(client: &Client, server: ServerConfig, name: &str) -> TlsFault {
 #[test]
 fn bad_certificates_are_told_apart_from_other_faults() {
     // SPEC C20
-    for (versions, _) in BOTH_VERSIONS {
-        let known = client(|s| s.versions = versions);
+    for (version, _) in BOTH_VERSIONS {
+        let known = client(|s| only(s, version));
         let strange = client(|s| {
-            s.versions = versions;
+            only(s, version);
             s.extra_roots.clear();
             s.builtin_roots = true;
         });
@@ -49,8 +50,9 @@ fn bad_certificates_are_told_apart_from_other_faults() {
             refused(&known, good(), "127.0.0.1"),
             refused(&known, server_config(expired), HOST),
         ] {
-            assert!(fault.is_certificate(), "{fault:?}");
-            assert!(std::error::Error::source(&fault).is_some());
+            let error = fault.into_error();
+            assert_eq!(error.kind(), Kind::Certificate, "{error:?}");
+            assert!(std::error::Error::source(&error).is_some());
         }
     }
 }
@@ -62,11 +64,11 @@ fn verification_off_accepts_any_certificate_and_name() {
         p.not_after = rcgen::date_time_ymd(2001, 1, 1);
     });
     let server = Arc::new(server_config(expired));
-    for (versions, _) in BOTH_VERSIONS {
+    for (version, _) in BOTH_VERSIONS {
         let lenient = client(|s| {
             s.extra_roots.clear();
-            s.verify = false;
-            s.versions = versions;
+            s.verify(false);
+            only(s, version);
         });
         Pair::connected(&lenient, &server);
     }
@@ -79,7 +81,7 @@ fn a_server_that_wants_a_client_certificate_refuses_by_alert() {
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
     let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])
+        .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(vec![certificate(&[HOST], |_| {})], server_key())
@@ -92,7 +94,7 @@ fn a_server_that_wants_a_client_certificate_refuses_by_alert() {
         fault,
         TlsFault::Alert(AlertDescription::CertificateRequired)
     ));
-    assert!(!fault.is_certificate());
+    assert_eq!(fault.into_error().kind(), Kind::Tls);
 }
 
 #[test]
@@ -213,15 +215,57 @@ fn alert_of_the_server() {
         fault,
         TlsFault::Alert(AlertDescription::NoApplicationProtocol)
     ));
-    let pair = Pair::connected(&client(|s| s.alpn = false), &server);
+    let pair = Pair::connected(&client(|s| s.alpn.clear()), &server);
     assert_eq!(pair.session.connection.alpn_protocol(), None);
+}
+
+#[test]
+fn a_protocol_that_is_not_spoken_ends_the_handshake() {
+    // SPEC C20: RFC 7301 lets a server choose from what was offered, and a caller may
+    // offer anything.
+    for (version, _) in BOTH_VERSIONS {
+        for (offered, refused) in [("h2", true), ("h3-29", true), ("x-amzn-http-ca", false)] {
+            let mut config = server_config(certificate(&[HOST], |_| {}));
+            config.alpn_protocols = vec![offered.as_bytes().to_vec()];
+            let client = client(|s| {
+                only(s, version);
+                s.alpn = vec![offered.as_bytes().to_vec(), b"http/1.1".to_vec()];
+            });
+            let mut pair = Pair::new(&client, &Arc::new(config));
+            match pair.exchange() {
+                Ok(()) => assert!(!refused, "{offered}"),
+                Err(fault) => {
+                    assert!(refused, "{offered}");
+                    let expected =
+                        format!("the server chose \"{offered}\" by ALPN, which is not spoken here");
+                    assert_eq!(fault.to_string(), expected);
+                    assert!(pair.session.encrypt(b"GET", NO_LIMIT).is_err());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_to_one_server_share_its_certificates() {
+    // SPEC R9
+    let (client, server) = (client(|_| {}), plain_server());
+    let infos = [(); 3].map(|()| Pair::connected(&client, &server).session.info().unwrap());
+    assert!(infos[1].is_resumed());
+    for info in &infos {
+        let first = &infos[0];
+        let same = Arc::ptr_eq(&info.peer_certificates, &first.peer_certificates);
+        assert!(same && info.peer_certificates().len() == 1);
+        assert_eq!(info.cipher_suite(), "TLS_AES_256_GCM_SHA384");
+        assert_eq!(info.key_exchange(), Some("x25519"));
+    }
 }
 
 #[test]
 fn handshake_flood_is_bounded() {
     // A 60 KiB Certificate promised and then sent in records of one byte each: every one
     // has to be kept until the message is whole.
-    let mut pair = Pair::new(&client(|s| s.versions = TLS12), &plain_server());
+    let mut pair = Pair::new(&client(|s| only(s, TlsVersion::V12)), &plain_server());
     pair.flush();
     let flight = pair.server_output();
     let hello = 5 + usize::from(u16::from_be_bytes([flight[3], flight[4]]));
