@@ -102,6 +102,7 @@
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
 //! | `charset` | no | text in other charsets than UTF-8, and guesses at what nobody declares |
 //! | `async` | no | requests and [`Pending`] operations as futures |
+//! | `hickory-dns` | no | `HickoryResolver`, which asks name servers itself |
 //!
 //! References such as "SPEC R20" in these pages name rows of the project's
 //! behavioural specification; its tests cite them too.
@@ -220,6 +221,8 @@ mod exports {
         Cookie, CookieFileError, CookieJar, CookieJarBuilder, InvalidCookie, SameSite,
     };
     pub use crate::dns::{AddressFilter, Answer, CachedHost, IpFamily, Query, Resolve};
+    #[cfg(feature = "hickory-dns")]
+    pub use crate::dns::{HickoryResolver, HickoryResolverBuilder};
     pub use crate::error::{Error, Fingerprints, Kind, Phase, Pin, Timeout};
     pub use crate::field::{ContentDisposition, Link, MediaType};
     pub use crate::head::Hop;

@@ -102,7 +102,10 @@ const LEAVES: &[&str] = &[
 /// One dependency, one home: the modules that may name an external crate.
 /// Crates that are not listed may be used anywhere.
 const HOMES: &[(&str, &[&str])] = &[
-    ("mio", &["net::mio"]),
+    // hickory's sockets and timers are no part of `Net`: datagrams, and futures.
+    ("mio", &["net::mio", "dns::hickory"]),
+    ("hickory_resolver", &["dns::hickory"]),
+    ("futures_io", &["dns::hickory"]),
     ("socket2", &["net::mio", "net::socket"]),
     ("httparse", &["proto::h1::parse"]),
     ("brotli", &["coding"]),
@@ -140,6 +143,7 @@ const MAY_READ_THE_CLOCK: &[&str] = &[
     "net::mio",
     "net::poll",
     "dns::workers",
+    "dns::hickory",
     "handoff::park",
     "api",
 ];

@@ -27,6 +27,8 @@ mod answer;
 mod cache;
 mod fault;
 mod filter;
+#[cfg(feature = "hickory-dns")]
+mod hickory;
 mod network;
 mod order;
 mod overrides;
@@ -41,6 +43,8 @@ pub use self::cache::CachedHost;
 pub(crate) use self::cache::{Cache, Found, LookupId};
 pub(crate) use self::fault::DnsFault;
 pub use self::filter::AddressFilter;
+#[cfg(feature = "hickory-dns")]
+pub use self::hickory::{HickoryResolver, HickoryResolverBuilder};
 pub(crate) use self::order::interleave;
 pub(crate) use self::settings::{Keep, Settings, Whose};
 pub(crate) use self::workers::{SystemResolver, Workers};

@@ -26,6 +26,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod conn;
+pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod interop;
 pub(crate) mod message;
