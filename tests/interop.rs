@@ -16,6 +16,8 @@
 mod bodies;
 #[path = "interop/certificates.rs"]
 mod certificates;
+#[path = "interop/clients.rs"]
+mod clients;
 #[path = "interop/forms.rs"]
 mod forms;
 #[path = "interop/httpbin.rs"]

@@ -1,6 +1,8 @@
 #!/bin/bash
-# nginx on two free loopback ports: plain and TLS.
+# nginx on free loopback ports: plain, TLS, and TLS that wants a certificate of
+# the client (CLIENT_PORT).
 #
+#   /client              the name in that certificate
 #   /0 /1 /64k /100m     files of that many bytes, with Content-Length and ranges
 #   /text.txt            64 KiB; gzip and chunked when gzip is accepted
 #   /chunked/NAME        the same files in chunks (through SSI, which drops the length)
@@ -18,6 +20,8 @@
 
 # Debian keeps it in /usr/sbin, which is not in everybody's PATH.
 PATH=$PATH:/usr/sbin
+
+ports=(PORT TLS_PORT CLIENT_PORT)
 
 installed() {
   command -v nginx >/dev/null
@@ -80,6 +84,17 @@ http {
     }
     location = /cookies { return 200 "\$http_cookie"; }
     location = /tls { return 200 "\$ssl_session_reused"; }
+  }
+  server {
+    listen 127.0.0.1:$client_port ssl;
+    server_name localhost;
+    ssl_certificate $certs/leaf.pem;
+    ssl_certificate_key $certs/leaf.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_client_certificate $certs/ca.pem;
+    ssl_verify_client on;
+    ssl_verify_depth 2;
+    return 200 "\$ssl_client_s_dn";
   }
 }
 CONF

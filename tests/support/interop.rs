@@ -110,6 +110,10 @@ impl Server {
         port(&self.env, name).unwrap_or_else(|| panic!("{} has no port {name}", self.name))
     }
 
+    pub(crate) fn has_port(&self, name: &str) -> bool {
+        port(&self.env, name).is_some()
+    }
+
     /// A file of that name in the folder of certificates (certificates.sh).
     pub(crate) fn pem(&self, name: &str) -> Vec<u8> {
         let folder = Path::new(value(&self.env, "CERTS").expect("the script wrote CERTS"));
