@@ -101,6 +101,7 @@
 //! | `brotli` | no | the same for br |
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
 //! | `charset` | no | text in other charsets than UTF-8, and guesses at what nobody declares |
+//! | `platform-verifier` | no | certificates as the operating system judges them, where `TlsConfig` asks for it |
 //! | `async` | no | requests and [`Pending`] operations as futures |
 //! | `hickory-dns` | no | `HickoryResolver`, which asks name servers itself |
 //!
