@@ -374,7 +374,7 @@ pub fn tls(data: &[u8]) {
         piece: usize::from(piece).max(1),
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
-    let mut link = Link::new(stream, peer.into(), Some((client, "example.com")));
+    let mut link = Link::new(stream, peer.into(), Some((client, "example.com")), None);
     let mut plain = BytesMut::new();
     // Each time round takes a piece of the script, and it ends.
     for _ in 0..wire.len() + 4 {

@@ -8,7 +8,6 @@
 mod config;
 mod facts;
 mod limits;
-#[allow(dead_code)] // Until the dial goes by it.
 mod route;
 mod tunnel;
 mod upload;
@@ -23,11 +22,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 pub(crate) use self::config::Config;
-#[allow(unused_imports)]
 pub(crate) use self::facts::{Facts, LinkFacts, ProxyFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "until requests are told of proxies")]
 pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::Tunnel;
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
@@ -118,7 +116,6 @@ pub(crate) struct Exchange {
     /// What a CONNECT of this exchange says for itself to the proxy, in the place
     /// of what the route has: an answer to a challenge is good for once, and so
     /// no part of the key.
-    #[allow(dead_code)]
     pub(crate) proxy_authorization: Option<Box<HeaderValue>>,
     /// Taken out when its outcome is told; the rest then shows what was sent.
     pub(crate) advance: Option<Box<dyn Advance>>,
@@ -297,7 +294,7 @@ impl PoolKey {
     /// As [`PoolKey::for_server`], through a proxy. Where that is sent requests
     /// in absolute form it is the endpoint itself, and what is said of the
     /// origin is no part of the key: one connection serves all of them.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "until requests are told of proxies")]
     pub(crate) fn routed(
         host: &str,
         port: u16,
@@ -329,13 +326,11 @@ impl PoolKey {
     }
 
     /// The way there, if it leads through a proxy.
-    #[allow(dead_code)]
     pub(crate) fn route(&self) -> Option<&Route> {
         self.0.route.as_ref()
     }
 
     /// Host and port that a socket has to be connected to.
-    #[allow(dead_code)]
     pub(crate) fn hop(&self) -> (&str, u16) {
         match &self.0.route {
             None => (self.host(), self.port()),

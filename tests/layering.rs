@@ -35,6 +35,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("job", &["dns"]),
     // What a connector settles of its sockets stands in its settings.
     ("job", &["net"]),
+    // A route names the dialogs that ask for it.
+    ("job", &["proto"]),
     ("handoff", LEAVES),
     ("pool", LEAVES),
     // Bytes in, bytes out: no sockets, no threads, no channels.

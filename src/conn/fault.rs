@@ -4,9 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use super::link::{LinkFault, Stage};
-use crate::error::{Error, Kind, Phase, Timeout};
+use super::tls::TlsFault;
+use crate::error::{Error, ErrorResponse, Kind, Phase, Timeout};
+use crate::job::Route;
 use crate::net::Address;
 use crate::proto::Fault;
+use crate::proto::tunnel::{ProxyFault, Refusal};
 
 #[derive(Debug)]
 pub(crate) enum ConnFault {
@@ -36,6 +39,10 @@ impl From<LinkFault> for io::Error {
         match fault {
             LinkFault::Io(error) => error,
             LinkFault::Tls(fault) => Self::new(io::ErrorKind::InvalidData, fault.into_error()),
+            LinkFault::Outer(fault) => {
+                Self::new(io::ErrorKind::InvalidData, proxy_tls_error(fault))
+            }
+            LinkFault::Proxy(fault) => Self::other(fault),
         }
     }
 }
@@ -61,6 +68,9 @@ impl ConnFault {
             .broken_off()
             .with_phase(Phase::Body),
             Self::Link(LinkFault::Tls(fault)) => fault.into_error().with_phase(phase),
+            Self::Link(LinkFault::Outer(fault)) => proxy_tls_error(fault).with_phase(phase),
+            // None comes once a link is open.
+            Self::Link(LinkFault::Proxy(fault)) => proxy_error(*fault),
             Self::Link(LinkFault::Io(error)) => {
                 let kind = match error.kind() {
                     _ if in_body => Kind::Payload,
@@ -116,18 +126,74 @@ fn peer_error(fault: Fault, phase: Phase) -> Error {
     }
 }
 
-/// The error of one attempt to connect that failed in `stage`.
-pub(crate) fn connect_error(fault: LinkFault, stage: Stage, address: &Address) -> Error {
+/// Of a session with a proxy.
+fn proxy_tls_error(fault: TlsFault) -> Error {
+    fault.into_error().prefixed("TLS with the proxy")
+}
+
+/// A proxy that leads nowhere.
+fn proxy_error(fault: ProxyFault) -> Error {
+    let may_pass = fault.may_pass();
+    let error = match fault {
+        ProxyFault::Refused(refusal) => {
+            let Refusal { head, body } = *refusal;
+            let reason = String::from_utf8_lossy(head.reason()).into_owned();
+            let status = head.status();
+            let message = match reason.is_empty() {
+                true => format!("the proxy refused a tunnel: {}", status.as_str()),
+                false => format!("the proxy refused a tunnel: {} {reason}", status.as_str()),
+            };
+            Error::new(Kind::ProxyRefused, message).with_response(ErrorResponse {
+                status,
+                reason,
+                headers: head.to_map(),
+                body,
+            })
+        }
+        fault => Error::new(Kind::ProxyConnect, "no way through the proxy")
+            .passing(may_pass)
+            .with_source(fault),
+    };
+    error.with_phase(Phase::Proxy)
+}
+
+/// The error of one attempt to connect that failed in `stage`, on this way if it
+/// was not straight.
+pub(crate) fn connect_error(
+    fault: LinkFault,
+    stage: Stage,
+    address: &Address,
+    route: Option<&Route>,
+) -> Error {
     let error = match (fault, stage) {
+        (LinkFault::Tls(fault), Stage::ProxyHandshake | Stage::Tunnel)
+        | (LinkFault::Outer(fault), _) => proxy_tls_error(fault).with_phase(Phase::Tls),
         (LinkFault::Tls(fault), _) => fault.into_error().with_phase(Phase::Tls),
-        (LinkFault::Io(error), Stage::Connect) => {
-            Error::new(Kind::Connect, format!("no connection to {address}"))
-                .with_phase(Phase::Connect)
+        (LinkFault::Proxy(fault), _) => proxy_error(*fault),
+        (LinkFault::Io(error), Stage::Connect) => match route {
+            None => Error::new(Kind::Connect, format!("no connection to {address}")),
+            Some(_) => {
+                let message = format!("no connection to the proxy at {address}");
+                Error::new(Kind::ProxyConnect, message).passing(true)
+            }
+        }
+        .with_phase(Phase::Connect)
+        .with_source(error),
+        (LinkFault::Io(error), Stage::Tunnel) => {
+            Error::new(Kind::ProxyConnect, "the connection to the proxy failed")
+                .passing(true)
+                .with_phase(Phase::Proxy)
                 .with_source(error)
         }
-        (LinkFault::Io(error), _) => Error::new(Kind::Tls, "the connection failed")
-            .with_phase(Phase::Tls)
-            .with_source(error),
+        (LinkFault::Io(error), stage) => {
+            let message = match stage {
+                Stage::ProxyHandshake => "the connection to the proxy failed",
+                _ => "the connection failed",
+            };
+            Error::new(Kind::Tls, message)
+                .with_phase(Phase::Tls)
+                .with_source(error)
+        }
     };
     error.with_peer(address.ip()).with_path(address.path())
 }

@@ -18,6 +18,7 @@ mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_none.rs"]
 mod tls;
+pub(crate) mod tunnel;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -116,12 +117,13 @@ pub(crate) enum Pumped {
 
 impl<S: Stream> Conn<S> {
     /// A connection over an open link.
-    pub(crate) fn new(link: Link<S>, token: Option<Token>) -> Self {
+    pub(crate) fn new(mut link: Link<S>, token: Option<Token>) -> Self {
+        let (facts, input) = link.tell();
         Self {
-            facts: Arc::new(link.facts()),
+            facts: Arc::new(facts),
             link,
             machine: Machine::new(Limits::default()),
-            input: BytesMut::new(),
+            input,
             out: Outgoing::default(),
             upload: Upload::Nothing,
             starved: false,

@@ -76,7 +76,7 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
     pieces.extend((0..500).map(|_| vec![b'y'; 600]));
     let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
     let token = Token(0);
-    let mut link = Link::new(Pieces(pieces), peer, None);
+    let mut link = Link::new(Pieces(pieces), peer, None, None);
     link.ready(Readiness {
         readable: true,
         writable: true,
@@ -129,7 +129,7 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
 fn memory_that_nobody_holds_any_more_is_read_into_again() {
     let large = vec![b'x'; 100_000];
     let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
-    let mut link = Link::new(Pieces(vec![large; 4]), peer, None);
+    let mut link = Link::new(Pieces(vec![large; 4]), peer, None, None);
     link.suspect();
     assert!(link.establish().unwrap());
     let mut read = || {

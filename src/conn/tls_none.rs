@@ -70,6 +70,10 @@ impl TlsSession {
         match *self {}
     }
 
+    pub(crate) fn has_buffered(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn release_buffers(&mut self) {
         match *self {}
     }

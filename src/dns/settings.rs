@@ -50,7 +50,6 @@ impl Default for Keep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
     Origin,
-    #[allow(dead_code, reason = "until proxies are dialed")]
     Proxy,
 }
 
@@ -162,7 +161,6 @@ impl Settings {
     ///
     /// # Errors
     /// It may not be connected to.
-    #[allow(dead_code, reason = "until proxies are dialed")]
     pub(crate) fn judge(&self, host: &str) -> Result<(), DnsFault> {
         let own = match literal(host) {
             Some(ip) => vec![SocketAddr::new(ip, 0)],

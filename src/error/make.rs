@@ -57,6 +57,14 @@ impl Error {
         error
     }
 
+    /// Says first where that was.
+    #[cold]
+    pub(crate) fn prefixed(mut self, place: &str) -> Self {
+        let inner = self.edit();
+        inner.message = format!("{place}: {}", inner.message).into();
+        self
+    }
+
     /// A limit that passed while the request stood in `during`.
     #[cold]
     pub(crate) fn timed_out(which: Timeout, limit: Option<Duration>, during: Phase) -> Self {
@@ -175,7 +183,6 @@ impl Error {
 
     /// The same may fare better later: [`Error::is_retryable`].
     #[cold]
-    #[allow(dead_code)]
     pub(crate) fn passing(mut self, may_pass: bool) -> Self {
         self.edit().may_pass = may_pass;
         self

@@ -23,13 +23,13 @@ pub(crate) struct LinkFacts {
     pub(crate) local: Option<SocketAddr>,
     /// Of the session with the origin. One with a proxy alone is not told.
     pub(crate) tls: Option<TlsInfo>,
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "until requests are told of proxies")]
     pub(crate) proxy: Option<Box<ProxyFacts>>,
 }
 
 /// The proxy that a connection leads through.
 #[derive(Debug)]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "until requests are told of proxies")]
 pub(crate) struct ProxyFacts {
     /// As the route spells it.
     pub(crate) host: Box<str>,

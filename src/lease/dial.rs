@@ -2,13 +2,15 @@
 //! known address. Names, and races between addresses, are the reactor's.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{Lease, Lessee, Permit, revoked_error};
 use crate::conn::link::{Link, Stage};
+use crate::conn::tunnel::{Detour, EXPLAINS};
 use crate::conn::{Conn, connect_error};
 use crate::dns::Whose;
-use crate::error::{Error, Phase, Timeout};
+use crate::error::{Error, Timeout};
 use crate::job::{Exchange, ExchangeId, PoolKey};
 use crate::net::mio::MioStream;
 use crate::net::{self, Address, Destination, Stream, poll};
@@ -39,8 +41,16 @@ impl Lessee {
         now: &mut Instant,
     ) -> Dialed {
         let key = &exchange.key;
-        let Some(address) = self.known_address(key).filter(|_| INTERRUPTIBLE) else {
+        let Some((address, target)) = self.known_address(key).filter(|_| INTERRUPTIBLE) else {
             return Dialed::Declined;
+        };
+        let detour = match Detour::plan(exchange, target) {
+            Ok(detour) => detour,
+            Err(fault) => {
+                let stage = Stage::Tunnel;
+                let error = connect_error(fault.into(), stage, &address, key.route());
+                return Dialed::Failed(error);
+            }
         };
         let to = Destination {
             address: &address,
@@ -53,7 +63,12 @@ impl Lessee {
             // And knocks again after a while where a queue is full.
             Err(error) if address.may_be_full(&error) => return Dialed::Declined,
             Err(error) => {
-                return Dialed::Failed(connect_error(error.into(), Stage::Connect, &address));
+                return Dialed::Failed(connect_error(
+                    error.into(),
+                    Stage::Connect,
+                    &address,
+                    key.route(),
+                ));
             }
         };
         let Some(listing) = self.pool.list(id.lease(), stream.share()) else {
@@ -62,12 +77,12 @@ impl Lessee {
         // Much may have come before: the TLS settings, the reactor's thread.
         *now = poll::now();
         let deadline = deadline(exchange, *now);
-        let mut link = Link::new(stream, address, key.tls_name());
+        let mut link = Link::new(stream, address, key.tls_name(), detour);
         // On loopback it often is connected by now.
         link.suspect();
         let rare = exchange.limits.rare.as_ref();
         let tls_limit = rare.and_then(|rare| rare.tls);
-        let opened = establish(&mut link, deadline, tls_limit, now);
+        let opened = establish(&mut link, key, deadline, tls_limit, now);
         match opened {
             Ok(()) => {
                 let conn = Box::new(Conn::new(link, None));
@@ -85,15 +100,25 @@ impl Lessee {
 }
 
 impl Lessee {
-    /// Where there is nothing to look up.
-    fn known_address(&self, key: &PoolKey) -> Option<Address> {
-        if let Some(address) = self.config.sockets.fixed() {
-            return Some(address);
+    /// Where there is nothing to look up: whom to connect to, and what a proxy is
+    /// told in the place of the origin's name.
+    fn known_address(&self, key: &PoolKey) -> Option<(Address, Option<SocketAddr>)> {
+        let (dns, mut whose, mut target) = (&self.config.dns, Whose::Origin, None);
+        if let Some(route) = key.route() {
+            whose = Whose::Proxy;
+            if route.wants_address() {
+                let known = dns.known(key.host(), key.port(), Whose::Origin)?;
+                target = Some(route.choose(&known.ok()?)?);
+            } else if !route.is_forward() {
+                dns.judge(key.host()).ok()?;
+            }
         }
-        let dns = &self.config.dns;
-        let known = dns.known(key.host(), key.port(), Whose::Origin)?;
-        match known.ok()?[..] {
-            [peer] => Some(Address::Tcp(peer)),
+        if let Some(address) = self.config.sockets.fixed() {
+            return Some((address, target));
+        }
+        let (host, port) = key.hop();
+        match dns.known(host, port, whose)?.ok()?[..] {
+            [peer] => Some((Address::Tcp(peer), target)),
             _ => None,
         }
     }
@@ -124,33 +149,45 @@ fn deadline(exchange: &Exchange, now: Instant) -> Option<Deadline> {
 
 fn establish(
     link: &mut Link<MioStream>,
-    mut deadline: Option<Deadline>,
-    mut tls_limit: Option<Duration>,
+    key: &PoolKey,
+    whole: Option<Deadline>,
+    tls_limit: Option<Duration>,
     now: &mut Instant,
 ) -> Result<(), Error> {
+    let mut stage = link.stage();
+    let mut of_stage = None;
+    let mut explains_until = None;
     loop {
         match link.establish() {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(fault) => return Err(connect_error(fault, link.stage(), link.address())),
+            Err(fault) => {
+                let (stage, address) = (link.stage(), link.address());
+                return Err(connect_error(fault, stage, address, key.route()));
+            }
         }
-        let stage = link.stage();
-        if stage == Stage::Handshake
-            && let Some(length) = tls_limit.take()
-            && let Some(at) = now.checked_add(length)
-            && deadline.as_ref().is_none_or(|other| at < other.at)
-        {
-            let limit = Timeout::Tls;
-            deadline = Some(Deadline { at, limit, length });
+        if link.stage() != stage {
+            stage = link.stage();
+            of_stage = tls_limit
+                .filter(|_| stage.is_handshake())
+                .and_then(|length| {
+                    let (at, limit) = (now.checked_add(length)?, Timeout::Tls);
+                    Some(Deadline { at, limit, length })
+                });
         }
-        if let Some(deadline) = &deadline
+        // Where they fall together, the wider one is the news.
+        let nearest = whole.iter().chain(&of_stage).min_by_key(|limit| limit.at);
+        if link.is_refused() {
+            let until = *explains_until.get_or_insert(*now + EXPLAINS);
+            let is_over = until <= *now || nearest.is_some_and(|limit| limit.at <= *now);
+            if is_over && let Some(refusal) = link.refusal() {
+                return Err(connect_error(refusal, stage, link.address(), key.route()));
+            }
+        }
+        if let Some(deadline) = nearest
             && deadline.at <= *now
         {
-            let phase = match stage {
-                Stage::Handshake => Phase::Tls,
-                _ => Phase::Connect,
-            };
-            let error = Error::timed_out(deadline.limit, Some(deadline.length), phase);
+            let error = Error::timed_out(deadline.limit, Some(deadline.length), stage.phase());
             return Err(match deadline.limit {
                 Timeout::SockConnect | Timeout::Tls => error
                     .with_peer(link.address().ip())
@@ -158,14 +195,15 @@ fn establish(
                 _ => error,
             });
         }
-        let connecting = stage == Stage::Connect;
-        let write = connecting || link.has_outgoing();
-        let until = deadline.as_ref().map(|deadline| deadline.at);
-        match poll::wait(link.stream(), !connecting, write, until) {
+        let (read, write) = (stage != Stage::Connect, link.wants_write());
+        let until = nearest.map(|limit| limit.at);
+        let until = until.into_iter().chain(explains_until).min();
+        match poll::wait(link.stream(), read, write, until) {
             Ok(state) => link.ready(state),
             Err(error) => {
                 let error: io::Error = error;
-                return Err(connect_error(error.into(), stage, link.address()));
+                let address = link.address();
+                return Err(connect_error(error.into(), stage, address, key.route()));
             }
         }
         *now = poll::now();

@@ -17,7 +17,10 @@ use bytes::Bytes;
 
 use crate::head::{Fields, ResponseHead};
 
+pub(crate) mod connect;
 pub(crate) mod h1;
+pub(crate) mod socks;
+pub(crate) mod tunnel;
 
 /// What a machine has read, in the order it arrived.
 #[derive(Clone, PartialEq, Eq)]

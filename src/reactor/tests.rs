@@ -7,6 +7,8 @@ mod caller;
 mod control;
 mod dialing;
 mod faults;
+#[cfg(feature = "tls")]
+mod layers;
 mod leases;
 mod limits;
 mod pace;
@@ -18,3 +20,4 @@ mod soak;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;
+mod tunnels;

@@ -47,7 +47,7 @@ fn an_attempt_that_never_connects_takes_no_ticket() {
     };
     let client = tls::Client::build(&tls::Settings::default()).unwrap();
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
-    let mut link = Link::new(stream, peer.into(), Some((&client, "localhost")));
+    let mut link = Link::new(stream, peer.into(), Some((&client, "localhost")), None);
     let ready = Readiness {
         readable: false,
         writable: true,

@@ -2,13 +2,15 @@
 //!
 //! Addresses are tried as RFC 8305 has it: families alternate, a new attempt
 //! starts every 250 ms (SPEC C27) or at once when one fails, and the first link
-//! that is open, TLS included, wins. While one is in its TLS handshake no
-//! further attempt is started: the address answers, the race is won but for
-//! the certificate.
+//! that is open, TLS included, wins. Once one is connected, and has a TLS
+//! handshake or a proxy to ask before it, no further attempt is started: the
+//! address answers, the race is won but for the certificate. Through a proxy
+//! all of this is about the proxy's addresses.
 //!
 //! A dial belongs to one exchange and ends with it. Its slot is free when its
 //! sockets are closed.
 
+mod detour;
 mod fixed;
 mod names;
 mod race;
@@ -28,6 +30,7 @@ use crate::error::{Error, Kind, Phase};
 use crate::job::{Exchange, ExchangeId, PoolKey, Progress};
 use crate::net::{Net, Token};
 use crate::pool::Permit;
+use detour::Target;
 use fixed::Fixed;
 
 /// How long IPv4 waits for IPv6 addresses that are still being looked up
@@ -46,6 +49,7 @@ pub(super) struct Dial<N: Net> {
     untried: Vec<SocketAddr>,
     /// Instead of those, where all connections go to one address.
     fixed: Option<Box<Fixed>>,
+    target: Target,
     pub(super) attempts: Vec<Token>,
     /// When the next attempt starts; `None` with no attempt under way: now.
     next_at: Option<Instant>,
@@ -61,8 +65,8 @@ pub(super) struct Dial<N: Net> {
 impl<N: Net> Dial<N> {
     /// What a limit that passes now would interrupt.
     pub(super) fn phase(&self, sockets: &mut Table<Socket<N>>) -> Phase {
-        if self.in_handshake(sockets) {
-            Phase::Tls
+        if let Some(stage) = self.advanced(sockets) {
+            stage.phase()
         } else if self.attempts.is_empty() && self.resolving {
             Phase::Dns
         } else {
@@ -91,20 +95,23 @@ impl<N: Net> Dial<N> {
         attempts.chain(next).chain(self.names_by()).min()
     }
 
-    fn in_handshake(&self, sockets: &mut Table<Socket<N>>) -> bool {
-        self.attempts.iter().any(|&token| {
-            matches!(
-                sockets.get_mut(token),
-                Some(Socket::Attempt { link, .. }) if link.stage() == Stage::Handshake
-            )
-        })
+    /// Where the attempt stands whose address has answered, if one has.
+    fn advanced(&self, sockets: &mut Table<Socket<N>>) -> Option<Stage> {
+        let mut stages = self
+            .attempts
+            .iter()
+            .filter_map(|&token| match sockets.get_mut(token) {
+                Some(Socket::Attempt { link, .. }) => Some(link.stage()),
+                _ => None,
+            });
+        stages.find(|stage| *stage != Stage::Connect)
     }
 
     /// Whether there is another attempt to start, now or later.
     fn has_next(&self, sockets: &mut Table<Socket<N>>) -> bool {
         (!self.untried.is_empty() || self.fixed.is_some())
             && self.attempts.len() < MAX_ATTEMPTS
-            && !self.in_handshake(sockets)
+            && self.advanced(sockets).is_none()
     }
 
     fn may_start(&self, now: Instant, sockets: &mut Table<Socket<N>>) -> bool {
@@ -132,7 +139,7 @@ impl<N: Net> Dial<N> {
         let telling = |error: &Error| match error.kind() {
             Kind::Certificate | Kind::Fingerprint => 3,
             Kind::Tls => 2,
-            Kind::Connect | Kind::Io => 1,
+            Kind::Connect | Kind::ProxyConnect | Kind::Io => 1,
             _ => 0,
         };
         if self
@@ -158,6 +165,7 @@ impl<N: Net> Engine<N> {
             known: Vec::new(),
             untried: Vec::new(),
             fixed: None,
+            target: Target::of(&exchange.key),
             attempts: Vec::new(),
             next_at: None,
             resolving: true,
@@ -175,7 +183,9 @@ impl<N: Net> Engine<N> {
             connect,
         };
         self.set(id, dialing);
-        self.find(id);
+        if !self.is_barred(id) {
+            self.find(id);
+        }
     }
 
     /// This attempt is open: the others are closed and the exchange goes on it.

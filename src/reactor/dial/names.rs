@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::RESOLUTION_DELAY;
+use super::detour::Target;
 use super::fixed::Fixed;
 use crate::dns::{DnsFault, Found, IpFamily, Lookup, LookupId, Query, Whose};
 use crate::job::ExchangeId;
@@ -17,13 +18,14 @@ impl<N: Net> Engine<N> {
         let Some(Running::Dialing { exchange, dial, .. }) = self.running(id) else {
             return;
         };
-        if let Some(address) = fixed {
+        if let Some(address) = fixed.filter(|_| dial.target != Target::Wanted) {
             dial.fixed = Some(Fixed::new(address));
             dial.resolving = false;
             return self.race(id);
         }
         let key = exchange.key.clone();
-        self.look_up(id, key.host(), key.port(), Whose::Origin);
+        let (host, port, whose) = dial.sought(&key);
+        self.look_up(id, host, port, whose);
     }
 
     fn look_up(&mut self, id: ExchangeId, host: &str, port: u16, whose: Whose) {
@@ -77,7 +79,8 @@ impl<N: Net> Engine<N> {
 
     fn unresolved(&mut self, id: ExchangeId, fault: &DnsFault) {
         if let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) {
-            dial.note(fault.clone().into_error(exchange.key.host()));
+            let (host, ..) = dial.sought(&exchange.key);
+            dial.note(fault.clone().into_error(host));
             dial.resolving = false;
             self.race(id);
         }
@@ -98,6 +101,9 @@ impl<N: Net> Engine<N> {
     }
 
     fn addresses(&mut self, id: ExchangeId, addresses: &[SocketAddr], last: bool) {
+        if self.take_target(id, addresses, last) {
+            return;
+        }
         let now = self.now;
         let both = self.config.dns.family == IpFamily::Any;
         let Some(Running::Dialing { dial, .. }) = self.running(id) else {

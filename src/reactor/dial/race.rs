@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use super::detour::is_final;
 use crate::conn::connect_error;
 use crate::conn::link::{Link, Stage};
-use crate::error::{Error, Phase, Timeout};
-use crate::job::{ExchangeId, PoolKey};
+use crate::conn::tunnel::Detour;
+use crate::error::{Error, Timeout};
+use crate::job::{ExchangeId, PoolKey, Route};
 use crate::net::{self, Address, Destination, Net, Token};
 use crate::reactor::engine::Engine;
 use crate::reactor::exchange::Running;
@@ -45,7 +47,14 @@ impl<N: Net> Engine<N> {
                 .config
                 .happy_eyeballs
                 .and_then(|delay| now.checked_add(delay));
-            match self.attempt(id, address, &key, deadline) {
+            let detour = match Detour::plan(exchange, dial.target.address()) {
+                Ok(detour) => detour,
+                Err(fault) => {
+                    let error = connect_error(fault.into(), Stage::Tunnel, &address, key.route());
+                    return self.decided(id, error);
+                }
+            };
+            match self.attempt(id, address, &key, detour, deadline) {
                 Ok(token) => {
                     let Some(Running::Dialing { dial, .. }) = self.running(id) else {
                         return;
@@ -68,6 +77,7 @@ impl<N: Net> Engine<N> {
         exchange: ExchangeId,
         address: Address,
         key: &PoolKey,
+        detour: Option<Box<Detour>>,
         deadline: Option<Instant>,
     ) -> Result<Option<Token>, Error> {
         let config = self.config.clone();
@@ -87,9 +97,9 @@ impl<N: Net> Engine<N> {
         {
             return Ok(None);
         }
-        let stream =
-            connected.map_err(|error| connect_error(error.into(), Stage::Connect, &address))?;
-        let link = Link::new(stream, address, key.tls_name());
+        let stream = connected
+            .map_err(|error| connect_error(error.into(), Stage::Connect, &address, key.route()))?;
+        let link = Link::new(stream, address, key.tls_name(), detour);
         let attempt = Socket::Attempt {
             exchange,
             link,
@@ -117,33 +127,58 @@ impl<N: Net> Engine<N> {
         let (id, stage) = (*exchange, link.stage());
         match link.establish() {
             Ok(false) => {
-                if link.stage() != stage {
-                    // In its handshake now: the race pauses.
-                    self.begin_handshake(id, token);
+                if link.is_refused() {
+                    self.hear_out(token);
+                    self.schedule(id);
+                } else if link.stage() != stage {
+                    // Its address answers: the race pauses.
+                    self.begin_stage(id, token);
                     self.schedule(id);
                 }
             }
             Ok(true) => self.won(id, token),
             Err(fault) => {
-                let error = connect_error(fault, link.stage(), link.address());
-                self.close_socket(token);
-                if let Some(Running::Dialing { dial, .. }) = self.running(id) {
-                    dial.attempts.retain(|&attempt| attempt != token);
-                }
-                self.attempt_failed(id, error);
-                self.race(id);
+                let (stage, address) = (link.stage(), link.address().clone());
+                self.attempt_broken(id, token, |route| {
+                    (
+                        is_final(&fault),
+                        connect_error(fault, stage, &address, route),
+                    )
+                });
             }
         }
     }
 
-    /// The limit of the handshake begins, if it has one (SPEC T6).
-    fn begin_handshake(&mut self, id: ExchangeId, token: Token) {
+    /// An attempt has failed; whether all others would, too, is told with the
+    /// error.
+    fn attempt_broken(
+        &mut self,
+        id: ExchangeId,
+        token: Token,
+        tell: impl FnOnce(Option<&Route>) -> (bool, Error),
+    ) {
+        self.close_socket(token);
+        let Some(Running::Dialing { dial, exchange, .. }) = self.running(id) else {
+            return;
+        };
+        dial.attempts.retain(|&attempt| attempt != token);
+        let (is_final, error) = tell(exchange.key.route());
+        if is_final {
+            return self.decided(id, error);
+        }
+        self.attempt_failed(id, error);
+        self.race(id);
+    }
+
+    /// The limit of a handshake begins, if it has one (SPEC T6), and ends with it.
+    fn begin_stage(&mut self, id: ExchangeId, token: Token) {
         let now = self.now;
         let Some(Running::Dialing { exchange, .. }) = self.running(id) else {
             return;
         };
         let limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
-        if let Some(Socket::Attempt { tls, .. }) = self.sockets.get_mut(token) {
+        if let Some(Socket::Attempt { tls, link, .. }) = self.sockets.get_mut(token) {
+            let limit = limit.filter(|_| link.stage().is_handshake());
             *tls = limit.and_then(|limit| now.checked_add(limit));
         }
     }
@@ -180,11 +215,11 @@ impl<N: Net> Engine<N> {
                 (false, true) => (Timeout::Tls, tls_limit),
                 (false, false) => continue,
             };
-            let phase = match link.stage() {
-                Stage::Handshake => Phase::Tls,
-                _ => Phase::Connect,
-            };
+            let phase = link.stage().phase();
             let address = link.address().clone();
+            if let Some(refusal) = self.overdue_refusal(id, token) {
+                return self.decided(id, refusal);
+            }
             self.close_socket(token);
             if let Some(Running::Dialing { dial, .. }) = self.running(id) {
                 dial.attempts.retain(|&attempt| attempt != token);

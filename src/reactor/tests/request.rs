@@ -16,7 +16,7 @@ use crate::handoff::pipe::{Budget, Item, PipeReader};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::job::{
     Advance, BodyEnd, Command, Ending, Exchange, ExchangeId, ExchangeLimits, Facts, Failure, Next,
-    Pieces, PoolKey, RareLimits, Reply, ReplyBody, Tunnel, Upload,
+    Pieces, PoolKey, RareLimits, Reply, ReplyBody, Route, Tunnel, Upload,
 };
 use crate::net::sim::World;
 use crate::sync::{Arc, Mutex, lock};
@@ -36,6 +36,8 @@ pub(super) struct Ask {
     total: Option<Duration>,
     limits: ExchangeLimits,
     fresh: bool,
+    route: Option<Route>,
+    proxy_authorization: Option<HeaderValue>,
     script: VecDeque<Step>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::Client>,
@@ -64,6 +66,8 @@ pub(super) fn get(host: &str) -> Ask {
         limits: ExchangeLimits::none(),
         script: VecDeque::new(),
         fresh: false,
+        route: None,
+        proxy_authorization: None,
         #[cfg(feature = "tls")]
         tls: None,
     }
@@ -109,6 +113,21 @@ impl Ask {
 
     pub(super) fn field(mut self, name: HeaderName, value: &'static str) -> Self {
         self.fields.append(name, HeaderValue::from_static(value));
+        self
+    }
+
+    pub(super) fn via(mut self, route: &Route) -> Self {
+        self.route = Some(route.clone());
+        self
+    }
+
+    pub(super) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    pub(super) fn proxy_authorization(mut self, value: &'static str) -> Self {
+        self.proxy_authorization = Some(HeaderValue::from_static(value));
         self
     }
 
@@ -198,7 +217,10 @@ impl Ask {
         #[cfg(not(feature = "tls"))]
         let tls = None;
         Box::new(Exchange {
-            key: PoolKey::new(&self.host, self.port, tls),
+            key: match self.route {
+                None => PoolKey::new(&self.host, self.port, tls),
+                Some(route) => PoolKey::routed(&self.host, self.port, tls, None, route),
+            },
             head: RequestHead {
                 method: self.method,
                 target: Bytes::from_static(self.target.as_bytes()),
@@ -216,7 +238,7 @@ impl Ask {
             limits: self.limits,
             fresh: self.fresh,
             not_before: None,
-            proxy_authorization: None,
+            proxy_authorization: self.proxy_authorization.map(Box::new),
             advance: Some(Box::new(recorder)),
         })
     }
@@ -267,6 +289,21 @@ impl Probe {
             .facts
             .as_ref()
             .and_then(|facts| facts.link.peer)
+    }
+
+    /// The proxy, as it is told.
+    pub(super) fn proxy(&self) -> Option<(String, u16, Option<u16>)> {
+        let record = lock(&self.record);
+        let proxy = record.facts.as_ref()?.link.proxy.as_ref()?;
+        let status = proxy.reply.as_ref().map(|head| head.status().as_u16());
+        Some((proxy.host.to_string(), proxy.port, status))
+    }
+
+    /// The name that the origin proved, if it is spoken to under TLS.
+    pub(super) fn tls_name(&self) -> Option<String> {
+        let record = lock(&self.record);
+        let tls = record.facts.as_ref()?.link.tls.as_ref()?;
+        Some(tls.server_name().to_owned())
     }
 
     pub(super) fn is_lost(&self) -> bool {

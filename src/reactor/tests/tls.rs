@@ -15,10 +15,10 @@ use crate::net::sim::Manner;
 use crate::sync::Arc;
 use crate::tls::{Client, Settings};
 
-/// A self-signed certificate for [`HOST`], and its key.
-fn certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+/// A self-signed certificate for a host, and its key.
+pub(super) fn certificate(host: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap().der().clone();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     (certificate, key)
@@ -33,7 +33,7 @@ struct Secure {
 impl Secure {
     /// `trusted`: the client knows the server's certificate.
     fn new(sim: Sim, trusted: bool) -> Self {
-        let (certificate, key) = certificate();
+        let (certificate, key) = certificate(HOST);
         let mut settings = Settings::default();
         if trusted {
             settings.extra_roots = vec![certificate.clone()];

@@ -1,23 +1,35 @@
-//! The way to the origin: a socket and, for https, a TLS session over it.
+//! The way to the origin: a socket, whatever a proxy has to be asked for, and
+//! TLS sessions over it.
 //!
 //! ```text
-//! Connect ──writable──▶ Handshake (https only) ──▶ Open
+//! Connect ─▶ (ProxyHandshake) ─▶ (Tunnel) ─▶ (Handshake) ─▶ Open
 //! ```
+//!
+//! What is in brackets is left out where there is nothing to do: TLS with an
+//! https proxy; CONNECT or SOCKS; TLS with an https origin. [`stages`] walks
+//! them, [`wire`] is what two sessions over one socket take.
 //!
 //! Above `Open` everything is plaintext. A link never waits: it says what it
 //! could do and remembers, for edge-triggered drivers, whether the socket may
 //! still be readable or writable.
 
-use std::cell::Cell;
+mod stages;
+mod wire;
+
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
+use self::wire::{Fill, SCRATCH, Wire, read_plain};
 use super::outgoing::Outgoing;
 use super::tls::{TlsFault, TlsSession};
+use super::tunnel::Detour;
 use crate::job::LinkFacts;
 use crate::net::{Address, Readiness, Stream};
+use crate::proto::tunnel::ProxyFault;
 use crate::tls;
+
+pub(crate) use self::stages::{Stage, barren};
 
 /// How much ciphertext may wait for the socket while more is being encrypted.
 const MAX_CIPHERTEXT: usize = 128 * 1024;
@@ -31,40 +43,30 @@ const HANDSHAKE_READ: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Link<S> {
-    stream: S,
+    wire: Wire<S>,
     /// What it was made to.
     address: Address,
-    /// What the handshake will need, until the socket is connected. A session
+    /// What the handshake with the origin will need, until it begins. A session
     /// takes its server's newest ticket with it, so one made for every attempt
     /// of a race would waste the tickets of the losers.
     planned: Option<(Box<str>, tls::Client)>,
+    /// Only where it leads through a proxy.
+    detour: Option<Box<Detour>>,
+    /// The session that plaintext goes through: with the origin, or with the
+    /// proxy where there is none with that.
     tls: Option<Box<TlsSession>>,
     stage: Stage,
-    readable: bool,
-    writable: bool,
     /// The next read may wait for something to come.
     waits: bool,
     /// What the last large read went into, to be used again once nobody has
     /// any of it: new pages cost about as much as the bytes copied into them.
     spare: Option<BytesMut>,
-    /// Bytes that the socket took since [`Link::forget_sent`].
-    written: u64,
-    /// Under TLS: what became those, before it was encrypted.
+    /// Under TLS: what became the bytes that were sent, before it was encrypted.
     encrypted: u64,
     /// The socket reported its end. TLS may still hold records of before.
     ended: bool,
     /// The system has told of the peer's end.
     hung_up: bool,
-    /// Writing failed while something was read. What the peer said before that
-    /// goes first; the next write reports it.
-    write_fault: Option<io::Error>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Connect,
-    Handshake,
-    Open,
 }
 
 /// What one read brought.
@@ -85,6 +87,10 @@ pub(crate) enum Read {
 pub(crate) enum LinkFault {
     Io(io::Error),
     Tls(TlsFault),
+    /// Of the session with a proxy, under another one.
+    Outer(TlsFault),
+    /// The proxy leads nowhere.
+    Proxy(Box<ProxyFault>),
 }
 
 impl From<io::Error> for LinkFault {
@@ -100,23 +106,26 @@ impl From<TlsFault> for LinkFault {
 }
 
 impl<S: Stream> Link<S> {
-    /// A link over a socket that is connecting.
-    pub(crate) fn new(stream: S, address: Address, tls: Option<(&tls::Client, &str)>) -> Self {
+    /// A link over a socket that is connecting. `tls` is what is planned for the
+    /// origin.
+    pub(crate) fn new(
+        stream: S,
+        address: Address,
+        tls: Option<(&tls::Client, &str)>,
+        detour: Option<Box<Detour>>,
+    ) -> Self {
         Self {
-            stream,
+            wire: Wire::new(stream),
             address,
             planned: tls.map(|(client, server_name)| (server_name.into(), client.clone())),
+            detour,
             tls: None,
             stage: Stage::Connect,
-            readable: false,
-            writable: false,
             waits: false,
             spare: None,
-            written: 0,
             encrypted: 0,
             ended: false,
             hung_up: false,
-            write_fault: None,
         }
     }
 
@@ -125,15 +134,26 @@ impl<S: Stream> Link<S> {
         &self.address
     }
 
-    /// What is to be known of it, once it is open.
-    pub(crate) fn facts(&self) -> LinkFacts {
-        LinkFacts {
+    /// What is to be known of it, told once, when it is open. And what has come
+    /// of the origin already, behind the reply of a proxy.
+    pub(crate) fn tell(&mut self) -> (LinkFacts, BytesMut) {
+        let (proxy, early, is_with_origin) = match self.detour.take() {
+            None => (None, BytesMut::new(), true),
+            Some(mut detour) => {
+                let early = detour.take_early();
+                let is_with_origin = detour.is_secure();
+                (Some(detour.into_facts()), early, is_with_origin)
+            }
+        };
+        let tls = self.tls.as_ref().filter(|_| is_with_origin);
+        let facts = LinkFacts {
             peer: self.address.ip(),
             path: self.address.path(),
-            local: self.stream.local_addr(),
-            tls: self.tls.as_ref().and_then(|tls| tls.info()),
-            proxy: None,
-        }
+            local: self.wire.stream.local_addr(),
+            tls: tls.and_then(|tls| tls.info()),
+            proxy,
+        };
+        (facts, early)
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -141,31 +161,31 @@ impl<S: Stream> Link<S> {
     }
 
     pub(crate) fn stream(&self) -> &S {
-        &self.stream
+        &self.wire.stream
     }
 
     pub(crate) fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
+        &mut self.wire.stream
     }
 
     /// Lets the next read wait: it stands for a wait and a read, and brings
     /// nothing if the wait was in vain.
     pub(crate) fn wait_in_read(&mut self) {
-        self.readable = true;
+        self.wire.readable = true;
         self.waits = true;
     }
 
     /// Nobody watched the socket for a while: it may be ready for anything.
     pub(crate) fn suspect(&mut self) {
-        self.readable = true;
-        self.writable = true;
+        self.wire.readable = true;
+        self.wire.writable = true;
         self.waits = false;
     }
 
     /// Notes what the driver has learnt of the socket.
     pub(crate) fn ready(&mut self, ready: Readiness) {
-        self.readable |= ready.readable;
-        self.writable |= ready.writable;
+        self.wire.readable |= ready.readable;
+        self.wire.writable |= ready.writable;
         self.hung_up |= ready.hung_up;
     }
 
@@ -174,95 +194,18 @@ impl<S: Stream> Link<S> {
         self.hung_up
     }
 
-    /// Goes on towards [`Stage::Open`]; true once there.
-    pub(crate) fn establish(&mut self) -> Result<bool, LinkFault> {
-        loop {
-            match self.stage {
-                Stage::Open => return Ok(true),
-                Stage::Connect => {
-                    if !self.writable && !self.readable {
-                        return Ok(false);
-                    }
-                    if !self.stream.connected()? {
-                        self.writable = false;
-                        self.readable = false;
-                        return Ok(false);
-                    }
-                    self.writable = true;
-                    match self.planned.take() {
-                        None => self.stage = Stage::Open,
-                        Some((server_name, client)) => {
-                            // First, so that a fault is one of the handshake.
-                            self.stage = Stage::Handshake;
-                            self.tls = Some(Box::new(TlsSession::new(&client, &server_name)?));
-                        }
-                    }
-                }
-                Stage::Handshake => {
-                    if !self.handshake()? {
-                        return Ok(false);
-                    }
-                    self.stage = Stage::Open;
-                }
-            }
-        }
-    }
-
-    /// True when the handshake is over; what is left to send of it goes out
-    /// with the first request.
-    fn handshake(&mut self) -> Result<bool, LinkFault> {
-        let Some(tls) = &mut self.tls else {
-            return Ok(true);
-        };
-        // Where data would go that nobody has asked for yet.
-        let mut plain = BytesMut::new();
-        loop {
-            let processed = tls.process(&mut plain, usize::MAX);
-            // What ends the handshake waits for the first request: the server
-            // then wakes up once for both. An alert that was queued tells it
-            // why; sending it is a courtesy, and its own failure is not the news.
-            let flushed = match processed.is_err() || tls.is_handshaking() {
-                true => flush(&mut self.stream, tls, &mut self.writable),
-                false => Ok(()),
-            };
-            processed?;
-            flushed?;
-            if !plain.is_empty() {
-                let message = "the server sent data before it was asked for any";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
-            }
-            if !tls.is_handshaking() {
-                return Ok(true);
-            }
-            if !self.readable {
-                return Ok(false);
-            }
-            match fill(
-                &mut self.stream,
-                tls,
-                HANDSHAKE_READ,
-                &mut self.readable,
-                false,
-            )? {
-                Fill::Bytes(_) => {}
-                Fill::Blocked => return Ok(false),
-                Fill::End => tls.eof()?,
-            }
-        }
-    }
-
     /// Reads plaintext behind what `into` holds, about `room` bytes at most.
     pub(crate) fn read(&mut self, into: &mut BytesMut, room: usize) -> Result<Read, LinkFault> {
         let Some(tls) = &mut self.tls else {
             let waits = std::mem::take(&mut self.waits);
-            if !self.readable {
+            if !self.wire.readable {
                 return Ok(Read::Blocked);
             }
-            return match read_plain(&mut self.stream, into, room, waits, &mut self.spare) {
+            return match read_plain(&mut self.wire.stream, into, room, waits, &mut self.spare) {
                 Ok(0) => Ok(Read::End { clean: true }),
                 Ok(n) => Ok(Read::Bytes(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
+                    self.wire.readable = false;
                     Ok(Read::Blocked)
                 }
                 Err(error) => Err(error.into()),
@@ -274,9 +217,9 @@ impl<S: Stream> Link<S> {
         loop {
             let processed = tls.process(into, limit);
             // A KeyUpdate or an alert of ours may want to go out.
-            if let Err(fault) = flush(&mut self.stream, tls, &mut self.writable) {
-                self.writable = false;
-                self.write_fault.get_or_insert(fault);
+            if let Err(fault) = self.wire.flush(tls) {
+                self.wire.writable = false;
+                self.wire.write_fault.get_or_insert(fault);
             }
             // What was decrypted before a fault comes first; the fault is
             // repeated by the next call.
@@ -290,7 +233,7 @@ impl<S: Stream> Link<S> {
             if self.ended {
                 return Ok(Read::End { clean: false });
             }
-            if !self.readable {
+            if !self.wire.is_readable() {
                 return Ok(Read::Blocked);
             }
             if taken >= MAX_BARREN {
@@ -298,9 +241,10 @@ impl<S: Stream> Link<S> {
             }
             let room = room.clamp(HANDSHAKE_READ, MAX_CIPHERTEXT);
             let waits = std::mem::take(&mut self.waits);
-            match fill(&mut self.stream, tls, room, &mut self.readable, waits)? {
-                Fill::Bytes(n) => taken += n,
+            match self.wire.fill(tls, room, waits, &mut taken)? {
+                Fill::Bytes => {}
                 Fill::Blocked => return Ok(Read::Blocked),
+                Fill::Barren => return Ok(Read::Barren),
                 Fill::End => self.ended = true,
             }
         }
@@ -317,18 +261,18 @@ impl<S: Stream> Link<S> {
         if self.tls.is_some() || room >= SCRATCH {
             return self.read(into, room);
         }
-        if !self.readable {
+        if !self.wire.readable {
             return Ok(Read::Blocked);
         }
         let before = into.len();
         into.resize(before + room, 0);
-        let read = self.stream.read(&mut into[before..]);
+        let read = self.wire.stream.read(&mut into[before..]);
         into.truncate(before + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Ok(Read::End { clean: true }),
             Ok(n) => Ok(Read::Bytes(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
+                self.wire.readable = false;
                 Ok(Read::Blocked)
             }
             Err(error) => Err(error.into()),
@@ -337,20 +281,20 @@ impl<S: Stream> Link<S> {
 
     /// Writes what it can; true when nothing is left to write.
     pub(crate) fn write(&mut self, out: &mut Outgoing) -> Result<bool, LinkFault> {
-        if let Some(fault) = self.write_fault.take() {
+        if let Some(fault) = self.wire.write_fault.take() {
             return Err(fault.into());
         }
         let Some(tls) = &mut self.tls else {
-            while !out.is_empty() && self.writable {
-                let written = out.with_slices(|slices| self.stream.write_vectored(slices));
+            while !out.is_empty() && self.wire.writable {
+                let written = out.with_slices(|slices| self.wire.stream.write_vectored(slices));
                 match written {
                     Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                     Ok(n) => {
-                        self.written += n as u64;
+                        self.wire.written += n as u64;
                         out.advance(n);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.writable = false;
+                        self.wire.writable = false;
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -368,15 +312,13 @@ impl<S: Stream> Link<S> {
                 self.encrypted += taken as u64;
                 out.advance(taken);
             }
-            let waiting = tls.outgoing().len();
-            let flushed = flush(&mut self.stream, tls, &mut self.writable);
-            self.written += waiting.saturating_sub(tls.outgoing().len()) as u64;
-            flushed?;
-            if out.is_empty() && tls.outgoing().is_empty() {
+            let waiting = !tls.outgoing().is_empty();
+            self.wire.flush(tls)?;
+            if out.is_empty() && tls.outgoing().is_empty() && !self.wire.has_outgoing() {
                 return Ok(true);
             }
             // Nothing taken and nothing waiting: no further round would help.
-            if !self.writable || (encrypted == 0 && waiting == 0) {
+            if !self.wire.writable || (encrypted == 0 && !waiting) {
                 return Ok(false);
             }
         }
@@ -384,28 +326,28 @@ impl<S: Stream> Link<S> {
 
     /// A write that failed while something was read, reported once.
     pub(crate) fn take_write_fault(&mut self) -> Option<LinkFault> {
-        self.write_fault.take().map(LinkFault::Io)
+        self.wire.write_fault.take().map(LinkFault::Io)
     }
 
     /// A new exchange begins: nothing of it has been sent.
     pub(crate) fn forget_sent(&mut self) {
-        self.written = 0;
+        self.wire.written = 0;
         self.encrypted = 0;
     }
 
     pub(crate) fn has_sent(&self) -> bool {
-        self.written > 0
+        self.wire.written > 0
     }
 
     /// Bytes that the socket took of this exchange.
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.wire.written
     }
 
     /// How much of what was to be sent is out.
     pub(crate) fn bytes_sent(&self) -> u64 {
         match self.tls {
-            None => self.written,
+            None => self.wire.written,
             Some(_) => self.encrypted,
         }
     }
@@ -414,7 +356,7 @@ impl<S: Stream> Link<S> {
     pub(crate) fn has_outgoing(&self) -> bool {
         self.tls
             .as_ref()
-            .is_some_and(|tls| !tls.outgoing().is_empty())
+            .is_some_and(|tls| !tls.outgoing().is_empty() || self.wire.has_outgoing())
     }
 
     /// Whether an idle link still stands: quiet, or, under TLS, with nothing
@@ -422,17 +364,17 @@ impl<S: Stream> Link<S> {
     /// yet close it the next moment; this only weeds out what is known dead.
     pub(crate) fn probe(&mut self) -> bool {
         // What became of the socket while nobody used it went by unnoticed.
-        self.readable = true;
-        self.writable = true;
+        self.wire.readable = true;
+        self.wire.writable = true;
         if self.tls.is_none() {
             let mut byte = [0];
             let quiet = matches!(
-                self.stream.read(&mut byte),
+                self.wire.stream.read(&mut byte),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock
             );
             // Whatever comes from here on is told of anew, so the next pump
             // need not look for an answer before its request is out.
-            self.readable = !quiet;
+            self.wire.readable = !quiet;
             return quiet;
         }
         let mut plain = BytesMut::new();
@@ -446,12 +388,13 @@ impl<S: Stream> Link<S> {
         self.spare = None;
         if let Some(tls) = &mut self.tls {
             tls.release_buffers();
+            self.wire.release_buffers();
         }
     }
 
     /// Gives up in the middle of an exchange.
     pub(crate) fn abort(&mut self) {
-        self.stream.abort_on_close();
+        self.wire.stream.abort_on_close();
     }
 
     /// Says goodbye, without waiting for an answer or even for room (SPEC S23).
@@ -461,109 +404,8 @@ impl<S: Stream> Link<S> {
         }
         if let Some(tls) = &mut self.tls {
             tls.queue_close_notify();
-            // The socket is closed next, whatever comes of this.
-            let _ = self.stream.write_last(tls.outgoing());
+            self.wire.say_goodbye(tls);
         }
-    }
-}
-
-enum Fill {
-    Bytes(usize),
-    Blocked,
-    End,
-}
-
-/// Reads ciphertext into the session.
-fn fill<S: Stream>(
-    stream: &mut S,
-    tls: &mut TlsSession,
-    room: usize,
-    readable: &mut bool,
-    waits: bool,
-) -> Result<Fill, LinkFault> {
-    match read_into(stream, tls.inbound(room), waits) {
-        Ok(0) => Ok(Fill::End),
-        Ok(n) => Ok(Fill::Bytes(n)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            *readable = false;
-            Ok(Fill::Blocked)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Writes the session's ciphertext as far as the socket takes it.
-fn flush<S: Stream>(stream: &mut S, tls: &mut TlsSession, writable: &mut bool) -> io::Result<()> {
-    while *writable && !tls.outgoing().is_empty() {
-        match stream.write_vectored(&[io::IoSlice::new(tls.outgoing())]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => tls.consume_outgoing(n),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => *writable = false,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn read_into<S: Stream>(stream: &mut S, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
-    if waits {
-        stream.read_waiting(into)
-    } else {
-        stream.read_spare(into)
-    }
-}
-
-/// Reads up to this go into a buffer that the thread keeps for them.
-const SCRATCH: usize = 8 * 1024;
-
-thread_local! {
-    static SCRATCHES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-fn read_plain<S: Stream>(
-    stream: &mut S,
-    into: &mut BytesMut,
-    room: usize,
-    waits: bool,
-    spare: &mut Option<BytesMut>,
-) -> io::Result<usize> {
-    // Not into `into` itself, since this need not be cleared first. What fills
-    // little of its buffer is copied, so that a piece that waits for its reader
-    // keeps not much more alive than itself.
-    if room <= SCRATCH {
-        let mut buffer = SCRATCHES.try_with(Cell::take).unwrap_or_default();
-        buffer.reserve_exact(SCRATCH);
-        let read = read_into(stream, &mut buffer, waits);
-        append(into, &buffer);
-        buffer.clear();
-        let _ = SCRATCHES.try_with(|scratch| scratch.set(buffer));
-        return read;
-    }
-    if into.is_empty() {
-        // Without this, the rest of what was taken out of it.
-        *into = BytesMut::new();
-    }
-    let reclaimed = spare.take().and_then(|mut buffer| {
-        let is_free = buffer.try_reclaim(room);
-        is_free.then(|| Vec::from(buffer))
-    });
-    let mut buffer = reclaimed.unwrap_or_else(|| Vec::with_capacity(room));
-    let read = read_into(stream, &mut buffer, waits);
-    if !into.is_empty() || buffer.len() <= SCRATCH || buffer.len() < room / 4 {
-        append(into, &buffer);
-        buffer.clear();
-        *spare = Some(Bytes::from(buffer).into());
-    } else {
-        *into = Bytes::from(buffer).into();
-        *spare = Some(into.split_to(0));
-    }
-    read
-}
-
-fn append(into: &mut BytesMut, bytes: &[u8]) {
-    match into.is_empty() {
-        true => *into = BytesMut::from(bytes),
-        false => into.extend_from_slice(bytes),
     }
 }
 
