@@ -47,7 +47,7 @@ pub use self::filter::AddressFilter;
 pub use self::hickory::{HickoryResolver, HickoryResolverBuilder};
 pub(crate) use self::order::interleave;
 pub(crate) use self::settings::{Keep, Settings, Whose};
-pub(crate) use self::workers::{SystemResolver, Workers};
+pub(crate) use self::workers::{SystemResolver, WorkerLimits, Workers};
 
 /// Finds the addresses of a host name.
 ///

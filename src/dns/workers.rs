@@ -7,6 +7,12 @@
 //! once; a lookup under way is finished, and its answer goes to whoever still
 //! listens.
 //!
+//! A lookup on a dead server takes long and costs nothing, and a few of them
+//! would hold up all others. So a thread that has been at one for a second is
+//! not counted among those that serve, and another takes its place, up to a
+//! second limit. Nobody else need come for that: while queries wait, one thread,
+//! the lookout, waits for the moment when the next one counts as slow.
+//!
 //! `State::threads` and `State::idle` change only under the lock, in the same
 //! critical section as the look at the queue. So a thread cannot decide to end
 //! between the moment a query is queued and the moment it is counted upon.
@@ -20,14 +26,38 @@ use std::mem;
 use std::net::ToSocketAddrs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
 use super::{Answer, DnsFault, LookupId, Query, Resolve};
 
 /// How long a thread with nothing to do stays. Long enough for the lookups of
 /// one page or crawl to share threads, short enough to leave nothing behind.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// From when on a lookup counts as slow.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How many threads and how much waiting there may be; each at least 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerLimits {
+    /// Threads that serve at once.
+    pub(crate) threads: usize,
+    /// All of them, with those that are at a slow lookup.
+    pub(crate) threads_in_all: usize,
+    /// Queries that wait for one.
+    pub(crate) queue: usize,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self {
+            threads: 4,
+            threads_in_all: 16,
+            queue: 1024,
+        }
+    }
+}
 
 /// A bounded queue of queries and the threads that serve it.
 #[derive(Debug)]
@@ -36,25 +66,32 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts nothing yet. Both limits are at least 1.
-    pub(crate) fn new(resolver: Arc<dyn Resolve>, max_threads: usize, max_queue: usize) -> Self {
-        Self::with_idle(resolver, max_threads, max_queue, IDLE)
+    /// Starts nothing yet.
+    pub(crate) fn new(resolver: Arc<dyn Resolve>, limits: WorkerLimits) -> Self {
+        Self::with_times(resolver, limits, IDLE, SLOW)
     }
 
-    fn with_idle(
+    fn with_times(
         resolver: Arc<dyn Resolve>,
-        max_threads: usize,
-        max_queue: usize,
+        limits: WorkerLimits,
         idle: Duration,
+        slow: Duration,
     ) -> Self {
+        let threads = limits.threads.max(1);
+        let limits = WorkerLimits {
+            threads,
+            threads_in_all: limits.threads_in_all.max(threads),
+            queue: limits.queue.max(1),
+        };
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::default(),
                 ready: Condvar::new(),
+                closing: Condvar::new(),
                 resolver,
-                max_threads: max_threads.max(1),
-                max_queue: max_queue.max(1),
+                limits,
                 idle,
+                slow,
             }),
         }
     }
@@ -63,7 +100,7 @@ impl Workers {
     /// thread to be had, is answered from here, on the calling thread.
     pub(crate) fn start(&self, id: LookupId, query: Query, answer: Answer) {
         let mut state = self.shared.lock();
-        if state.queue.len() >= self.shared.max_queue {
+        if state.queue.len() >= self.shared.limits.queue {
             drop(state);
             answer.refuse(DnsFault::Busy);
             return;
@@ -73,10 +110,10 @@ impl Workers {
         if state.queue.len() <= state.idle {
             drop(state);
             self.shared.ready.notify_one();
-        } else if state.threads < self.shared.max_threads {
-            state.threads += 1;
+        } else {
+            let next = self.shared.reinforce(&mut state);
             drop(state);
-            self.spawn();
+            self.shared.spawn(next);
         }
     }
 
@@ -90,17 +127,6 @@ impl Workers {
         // Outside the lock: dropping an answer calls its sink.
         withdrawn.is_some()
     }
-
-    /// Starts a thread that has been counted already.
-    fn spawn(&self) {
-        let shared = Arc::clone(&self.shared);
-        let spawned = thread::Builder::new()
-            .name("miohttp-dns".to_owned())
-            .spawn(move || shared.work());
-        if let Err(error) = spawned {
-            self.shared.spawn_failed(error);
-        }
-    }
 }
 
 impl Drop for Workers {
@@ -110,6 +136,7 @@ impl Drop for Workers {
         let queue = mem::take(&mut state.queue);
         drop(state);
         self.shared.ready.notify_all();
+        self.shared.closing.notify_all();
         // Outside the lock: dropping an answer calls its sink.
         drop(queue);
     }
@@ -119,10 +146,13 @@ struct Shared {
     state: Mutex<State>,
     /// Signalled for each query meant for an idle thread, and at the end.
     ready: Condvar,
+    /// Signalled at the end, for the lookout: a query that is meant for an idle
+    /// thread must not wake it instead.
+    closing: Condvar,
     resolver: Arc<dyn Resolve>,
-    max_threads: usize,
-    max_queue: usize,
+    limits: WorkerLimits,
     idle: Duration,
+    slow: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -132,12 +162,80 @@ struct State {
     threads: usize,
     /// Those of them that wait for `ready`.
     idle: usize,
+    /// Since when each of those that are at a lookup is.
+    busy: Vec<(ThreadId, Instant)>,
+    /// Whether one thread, not counted above, looks out for slow ones.
+    lookout: bool,
     closed: bool,
 }
 
+/// What a new thread is to be; counted already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Post {
+    Worker,
+    Lookout,
+}
+
 impl Shared {
+    /// Queries wait that no idle thread will take: whom to start, if anybody.
+    fn reinforce(&self, state: &mut State) -> Option<Post> {
+        if state.queue.is_empty() || state.threads >= self.limits.threads_in_all {
+            return None;
+        }
+        if state.serving(self.slow) < self.limits.threads {
+            state.threads += 1;
+            return Some(Post::Worker);
+        }
+        if self.limits.threads_in_all > self.limits.threads && !state.lookout {
+            state.lookout = true;
+            return Some(Post::Lookout);
+        }
+        None
+    }
+
+    /// Not under the lock: starting a thread takes a while.
+    fn spawn(self: &Arc<Self>, post: Option<Post>) {
+        let Some(post) = post else { return };
+        let shared = Arc::clone(self);
+        let life = move || match post {
+            Post::Worker => shared.work(),
+            Post::Lookout => shared.look_out(),
+        };
+        let name = "miohttp-dns".to_owned();
+        match (thread::Builder::new().name(name).spawn(life), post) {
+            (Ok(_), _) => {}
+            (Err(error), Post::Worker) => self.spawn_failed(error),
+            // Without it the queue is served all the same, only later.
+            (Err(_), Post::Lookout) => self.lock().lookout = false,
+        }
+    }
+
+    /// The lookout's life: it ends with the queue, or becomes a worker when
+    /// there is to be another one.
+    fn look_out(self: &Arc<Self>) {
+        let mut state = self.lock();
+        loop {
+            let is_full = state.threads >= self.limits.threads_in_all;
+            if state.closed || state.queue.is_empty() || is_full {
+                state.lookout = false;
+                return;
+            }
+            if state.serving(self.slow) < self.limits.threads {
+                state.lookout = false;
+                state.threads += 1;
+                drop(state);
+                return self.work();
+            }
+            let pause = state.until_slow(self.slow).unwrap_or(self.slow);
+            (state, _) = self
+                .closing
+                .wait_timeout(state, pause)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// A worker's life.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         while let Some((_, query, answer)) = self.next() {
             let resolve = AssertUnwindSafe(|| self.resolver.resolve(&query, answer));
             // The answer is dropped while unwinding, and so is answered.
@@ -153,14 +251,22 @@ impl Shared {
     }
 
     /// The next query; `None` when this thread is to end, no longer counted.
-    fn next(&self) -> Option<(LookupId, Query, Answer)> {
+    fn next(self: &Arc<Self>) -> Option<(LookupId, Query, Answer)> {
+        let me = thread::current().id();
         let mut state = self.lock();
+        state.busy.retain(|(id, _)| *id != me);
         let mut waited = false;
         loop {
             if let Some(job) = state.queue.pop_front() {
+                state.busy.push((me, Instant::now()));
+                let next = self.reinforce(&mut state);
+                drop(state);
+                self.spawn(next);
                 return Some(job);
             }
-            if state.closed || waited {
+            // One that was slow, and whose place another has taken.
+            let is_surplus = state.serving(self.slow) > self.limits.threads;
+            if state.closed || waited || is_surplus {
                 state.threads -= 1;
                 return None;
             }
@@ -196,12 +302,28 @@ impl Shared {
     }
 }
 
+impl State {
+    /// Threads that serve the queue, or will soon.
+    fn serving(&self, slow: Duration) -> usize {
+        let is_slow = |(_, since): &&(ThreadId, Instant)| since.elapsed() >= slow;
+        self.threads - self.busy.iter().filter(is_slow).count()
+    }
+
+    /// How long until one more counts as slow, if any is busy.
+    fn until_slow(&self, slow: Duration) -> Option<Duration> {
+        let left = self
+            .busy
+            .iter()
+            .map(|(_, since)| slow.saturating_sub(since.elapsed()));
+        left.filter(|left| !left.is_zero()).min()
+    }
+}
+
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("state", &self.state)
-            .field("max_threads", &self.max_threads)
-            .field("max_queue", &self.max_queue)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

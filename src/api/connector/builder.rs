@@ -7,14 +7,10 @@ use std::time::Duration;
 use super::{Connector, Inner, State};
 #[cfg(not(feature = "tls"))]
 use crate::call::TlsSource;
-use crate::dns::{Resolve, SystemResolver, Workers};
+use crate::dns::{Resolve, SystemResolver, WorkerLimits, Workers};
 use crate::job::Config;
 use crate::pool::Limits;
 use crate::reactor::Ledger;
-
-/// Threads that resolve names at most, and names that wait for one of them.
-const DNS_THREADS: usize = 4;
-const DNS_QUEUE: usize = 1024;
 
 /// The default of [`ConnectorBuilder::caller_drives`]. The second `cfg` is for
 /// running the tests the other way.
@@ -125,7 +121,7 @@ impl ConnectorBuilder {
                 caller_drives: self.caller_drives,
                 tls,
                 pool: Ledger::new(limits),
-                workers: Arc::new(Workers::new(resolver, DNS_THREADS, DNS_QUEUE)),
+                workers: Arc::new(Workers::new(resolver, WorkerLimits::default())),
                 home: std::process::id(),
                 state: Mutex::new(State::Fresh),
                 lessee: OnceLock::new(),

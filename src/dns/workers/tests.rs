@@ -98,7 +98,16 @@ impl Resolve for Scripted {
     }
 }
 
-fn scripted(max_threads: usize, max_queue: usize, idle: Duration) -> (Workers, Remote) {
+fn scripted(threads: usize, queue: usize, idle: Duration) -> (Workers, Remote) {
+    let limits = WorkerLimits {
+        threads,
+        threads_in_all: threads,
+        queue,
+    };
+    limited(limits, idle, SLOW)
+}
+
+fn limited(limits: WorkerLimits, idle: Duration, slow: Duration) -> (Workers, Remote) {
     let (entered_tx, entered) = channel();
     let (release, release_rx) = channel();
     let (ended_tx, ended) = channel();
@@ -112,10 +121,7 @@ fn scripted(max_threads: usize, max_queue: usize, idle: Duration) -> (Workers, R
         release,
         ended,
     };
-    (
-        Workers::with_idle(resolver, max_threads, max_queue, idle),
-        remote,
-    )
+    (Workers::with_times(resolver, limits, idle, slow), remote)
 }
 
 #[test]
@@ -282,4 +288,83 @@ fn a_query_that_waits_can_be_withdrawn() {
     remote.release.send(()).unwrap();
     assert_eq!(done(&stuck).unwrap(), [at80("10.0.0.2")]);
     assert_eq!(done(&second).unwrap(), [at80("10.0.0.1")]);
+}
+
+/// Threads that are stuck are replaced, up to a limit, and the replacements do
+/// not stay: no time at all is slow here.
+#[test]
+fn stuck_threads_are_replaced() {
+    let limits = WorkerLimits {
+        threads: 1,
+        threads_in_all: 3,
+        queue: 1024,
+    };
+    let (workers, remote) = limited(limits, IDLE, Duration::ZERO);
+    let enter = || remote.entered.recv_timeout(PATIENCE).unwrap();
+    let stuck = [start(&workers, "block"), start(&workers, "block")];
+    enter();
+    enter();
+    assert!(done(&start(&workers, "a")).is_ok(), "a third serves");
+    let last = start(&workers, "block");
+    enter();
+    assert_eq!(workers.shared.lock().threads, 3);
+    let waiting = start(&workers, "a");
+    assert_eq!(workers.shared.lock().threads, 3, "and no fourth");
+    assert_eq!(workers.shared.lock().queue.len(), 1);
+    for _ in 0..3 {
+        remote.release.send(()).unwrap();
+    }
+    for blocked in stuck.iter().chain([&last]) {
+        assert_eq!(done(blocked).unwrap(), [at80("10.0.0.2")]);
+    }
+    assert!(done(&waiting).is_ok());
+    // Two of three end at once, though they could idle.
+    for _ in 0..2 {
+        remote.ended.recv_timeout(PATIENCE).unwrap();
+    }
+    assert!(done(&start(&workers, "a")).is_ok());
+}
+
+/// No query need come for that: who waits in the queue is served once the
+/// thread before it counts as slow.
+#[test]
+fn who_waits_already_is_served_too() {
+    let limits = WorkerLimits {
+        threads: 1,
+        threads_in_all: 2,
+        queue: 1024,
+    };
+    let (workers, remote) = limited(limits, IDLE, Duration::from_millis(50));
+    let stuck = start(&workers, "block");
+    remote.entered.recv_timeout(PATIENCE).unwrap();
+    let waiting = start(&workers, "a");
+    assert!(done(&waiting).is_ok());
+    assert!(stuck.try_recv().is_err(), "it still hangs");
+    remote.release.send(()).unwrap();
+    assert!(done(&stuck).is_ok());
+}
+
+/// Whoever looks out for slow ones ends with the rest.
+#[test]
+fn the_lookout_ends_too() {
+    let limits = WorkerLimits {
+        threads: 1,
+        threads_in_all: 2,
+        queue: 1024,
+    };
+    let (workers, remote) = limited(limits, IDLE, PATIENCE);
+    let shared = Arc::downgrade(&workers.shared);
+    let stuck = start(&workers, "block");
+    remote.entered.recv_timeout(PATIENCE).unwrap();
+    let waiting = start(&workers, "a");
+    assert!(workers.shared.lock().lookout);
+    drop(workers);
+    assert_eq!(failure(&waiting), "the resolver gave no answer");
+    remote.release.send(()).unwrap();
+    assert!(done(&stuck).is_ok());
+    let deadline = Instant::now() + PATIENCE / 2;
+    while shared.strong_count() > 0 {
+        assert!(Instant::now() < deadline, "a thread has stayed");
+        thread::yield_now();
+    }
 }
