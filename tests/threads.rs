@@ -8,11 +8,15 @@
 mod support;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use miohttp::{Answer, BodyReader, Connector, Kind, Pending, Query, Resolve, Response, Session};
+use miohttp::{
+    Answer, BodyReader, Connector, Kind, Pending, Phase, Query, Resolve, Response, Session,
+    Timeout, Timeouts, wait_all,
+};
 use support::{Gate, Peer, WATCHDOG, enter, head, ok};
 
 /// Held by each test while it runs.
@@ -222,5 +226,63 @@ fn resolver_threads_end_with_their_connector() {
     // The reactor, and a resolver thread that waits for more.
     assert_eq!(threads(), 2);
     drop(session);
+    until("all have ended", || threads() == 0);
+}
+
+/// Each fails within its limit, no thread is started for it, and what comes
+/// after is served.
+#[test]
+fn a_thousand_lookups_on_a_dead_server() {
+    // SPEC T6, C24
+    struct Dead(Gate);
+
+    impl Resolve for Dead {
+        fn resolve(&self, query: &Query, answer: Answer) {
+            if query.host().starts_with("dead") {
+                self.0.wait();
+                return answer.fail("no server");
+            }
+            answer.addresses([Ipv4Addr::LOCALHOST.into()]);
+        }
+    }
+
+    let _alone = alone();
+    let peer = Peer::serve(|_| ok("x"));
+    let gate = Gate::new();
+    let connector = Connector::builder()
+        .limit(0)
+        .resolver(Dead(gate.clone()))
+        .build();
+    let session = Session::builder().connector(connector.clone()).build();
+    let limit = Duration::from_millis(500);
+    let start = Instant::now();
+    let pending: Vec<_> = (0..1000)
+        .map(|n| {
+            let request = session.get(format!("http://dead{n}.test/"));
+            request.timeouts(Timeouts::new().dns(limit)).start_send()
+        })
+        .collect();
+    // Others are unharmed meanwhile.
+    let response = session.get(peer.url("/")).send().unwrap();
+    assert_eq!(response.text().unwrap(), "x");
+    let mut most = 0;
+    for result in wait_all(pending) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), Kind::Timeout, "{error:#}");
+        assert_eq!(error.timeout(), Some(Timeout::Dns));
+        assert_eq!(error.phase(), Some(Phase::Dns));
+        most = most.max(threads());
+    }
+    let taken = start.elapsed();
+    assert!(taken >= limit && taken < WATCHDOG / 2, "{taken:?}");
+    // The reactor, those that are stuck, and one that looks out for them.
+    assert!(most <= 1 + 16 + 1, "{most} threads");
+    assert_eq!(connector.stats().in_use, 0);
+    // Four are stuck still; the name behind them is served all the same.
+    let response = session.get(peer.url_for("alive.test", "/")).send().unwrap();
+    assert_eq!(response.text().unwrap(), "x");
+    gate.open();
+    drop(session);
+    drop(connector);
     until("all have ended", || threads() == 0);
 }

@@ -11,6 +11,7 @@ mod faults;
 mod layers;
 mod leases;
 mod limits;
+mod names;
 mod pace;
 mod pooling;
 mod request;

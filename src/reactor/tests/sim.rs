@@ -239,6 +239,11 @@ impl Names {
         answers.push((delay, what));
     }
 
+    /// Whatever was said of a host is no longer.
+    pub(super) fn unsay(&self, host: &str) {
+        lock(&self.0).answers.remove(host);
+    }
+
     /// Lookups that were started.
     pub(super) fn asked(&self) -> usize {
         lock(&self.0).asked.len()
