@@ -25,7 +25,6 @@ pub(crate) use self::config::Config;
 pub(crate) use self::facts::{Facts, LinkFacts, ProxyFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
-#[allow(unused_imports, reason = "until requests are told of proxies")]
 pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::Tunnel;
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
@@ -294,7 +293,6 @@ impl PoolKey {
     /// As [`PoolKey::for_server`], through a proxy. Where that is sent requests
     /// in absolute form it is the endpoint itself, and what is said of the
     /// origin is no part of the key: one connection serves all of them.
-    #[allow(dead_code, reason = "until requests are told of proxies")]
     pub(crate) fn routed(
         host: &str,
         port: u16,

@@ -165,7 +165,6 @@ mod net;
 #[cfg(not(loom))]
 mod proto;
 #[cfg(not(loom))]
-#[allow(dead_code)] // Until the call goes by it.
 mod proxy;
 #[cfg(not(loom))]
 mod reactor;

@@ -14,6 +14,8 @@ pub(crate) mod free;
 pub(crate) mod pairs;
 pub(crate) mod pending;
 pub(crate) mod progress;
+#[cfg(feature = "tls")]
+mod proxy;
 mod rates;
 pub(crate) mod reader;
 pub(crate) mod request;

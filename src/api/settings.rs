@@ -92,6 +92,32 @@ macro_rules! setters {
                 self
             }
 
+            /// The proxy that requests go through (SPEC S18, Q13): see
+            /// [`Proxy`](crate::Proxy). A request's goes before its session's, and
+            /// that before the environment's (SPEC X8). Asked anew for each
+            /// redirect. Default none.
+            ///
+            /// ```
+            /// use miohttp::{Proxy, Session};
+            ///
+            /// let session = Session::builder()
+            ///     .proxy(Proxy::all("socks5h://127.0.0.1:9050")?)
+            ///     .build();
+            /// # drop(session);
+            /// # Ok::<(), miohttp::Error>(())
+            /// ```
+            pub fn proxy(mut self, proxy: crate::proxy::Proxy) -> Self {
+                self.set().proxy = Some(std::sync::Arc::new(proxy));
+                self
+            }
+
+            /// Goes through no proxy, whatever the session or the environment says
+            /// (SPEC Q13). [`Proxy::no_proxy`](crate::Proxy::no_proxy) does that
+            /// for some hosts.
+            pub fn no_proxy(self) -> Self {
+                self.proxy(crate::proxy::Proxy::none())
+            }
+
             /// Whether `Content-Encoding` is decoded, and asked for unless the
             /// request has a `Range` (SPEC S14, Q18). Default true.
             pub fn auto_decompress(mut self, decompress: bool) -> Self {

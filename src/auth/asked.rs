@@ -8,11 +8,12 @@
 //!
 //! The state belongs to the credentials and is shared by their clones, so all
 //! requests of a session use one nonce and count it together. Nothing here knows
-//! of a status or of a field's name: 401 and `WWW-Authenticate` are the
-//! business of who asks, and 407 and `Proxy-Authenticate` would be no other.
+//! of a status or of a field's name: 401 and `WWW-Authenticate`, 407 and
+//! `Proxy-Authenticate` are the business of who asks.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 use url::{Origin, Url};
@@ -135,7 +136,10 @@ impl fmt::Debug for DigestAuth {
 
 impl From<DigestAuth> for Auth {
     fn from(of: DigestAuth) -> Self {
+        // Only uniqueness matters, no other memory hangs on the order.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(Repr::Asked(Asked(Arc::new(Inner {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             mistake: mistake(&of.login),
             of,
             state: Mutex::default(),
@@ -174,6 +178,8 @@ fn mistake(login: &str) -> Option<&'static str> {
 pub(crate) struct Asked(Arc<Inner>);
 
 struct Inner {
+    /// Tells it from all others.
+    id: u64,
     of: DigestAuth,
     mistake: Option<&'static str>,
     state: Mutex<State>,
@@ -275,6 +281,27 @@ impl Asked {
         fields: impl Iterator<Item = &'a [u8]>,
         was_sent: bool,
     ) -> Result<Wanted, Error> {
+        self.read(url, fields, was_sent, space)
+    }
+
+    /// As [`Asked::challenged`], by a proxy: a space means nothing there, it is
+    /// always all of the proxy (RFC 7616 §3.3).
+    pub(crate) fn challenged_by_proxy<'a>(
+        &self,
+        url: &Url,
+        fields: impl Iterator<Item = &'a [u8]>,
+        was_sent: bool,
+    ) -> Result<Wanted, Error> {
+        self.read(url, fields, was_sent, |_, _| Vec::new())
+    }
+
+    fn read<'a>(
+        &self,
+        url: &Url,
+        fields: impl Iterator<Item = &'a [u8]>,
+        was_sent: bool,
+        space: fn(&Url, &Params<'_>) -> Vec<(Origin, String)>,
+    ) -> Result<Wanted, Error> {
         let mut found = None;
         let mut refused = None;
         let mut offers_basic = false;
@@ -335,6 +362,11 @@ impl Asked {
             // Without random bytes the old nonce stays.
             let _ = state.use_digest(url, digest, space);
         }
+    }
+
+    /// Which credentials these are; clones are the same.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
     }
 
     /// Whether a body has to wait until the server has asked.
@@ -429,7 +461,7 @@ fn lies_below(path: &str, space: &str) -> bool {
 }
 
 fn unanswerable(why: &'static str) -> Error {
-    let message = format!("the server's Digest challenge cannot be answered: {why}");
+    let message = format!("a Digest challenge cannot be answered: {why}");
     Error::new(Kind::Protocol, message).with_phase(Phase::Head)
 }
 

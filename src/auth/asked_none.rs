@@ -24,6 +24,19 @@ impl Asked {
         match *self {}
     }
 
+    pub(crate) fn challenged_by_proxy<'a>(
+        &self,
+        _: &Url,
+        _: impl Iterator<Item = &'a [u8]>,
+        _: bool,
+    ) -> Result<Wanted, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        match *self {}
+    }
+
     pub(crate) fn told(&self, _: &Url, _: &[u8]) {
         match *self {}
     }

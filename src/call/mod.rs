@@ -17,6 +17,7 @@ mod head;
 mod hsts;
 mod merge;
 mod policy;
+mod proxy;
 mod redirect;
 mod requote;
 mod retry;
@@ -30,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use url::{Host, Position, Url};
 
 pub(crate) use self::body::{Content, InMemory, Opening, Pull, RequestBody, Source, Spent};
@@ -43,19 +44,22 @@ pub(crate) use self::hsts::{Hsts, Strict};
 #[cfg(fuzzing)]
 pub(crate) use self::merge::merge_cookies;
 pub use self::policy::{Action, Attempt, RedirectPolicy, RedirectRule};
+use self::proxy::{Way, Ways};
 #[cfg(fuzzing)]
 pub(crate) use self::redirect::target as redirect_target;
 #[cfg(fuzzing)]
 pub(crate) use self::requote::both as requoted_target;
 pub use self::retry::RetryPolicy;
-pub(crate) use self::settings::{Compress, ReadLimits, Reading, Settings, is_error_status};
+pub(crate) use self::settings::{
+    Compress, Proxies, ReadLimits, Reading, Settings, is_error_status,
+};
 pub use self::timeouts::Timeouts;
 pub(crate) use self::tls::TlsSource;
 pub(crate) use self::waited::{Told, Undecided};
 pub(crate) use crate::auth::Auth;
 use crate::error::{Error, ErrorResponse, Kind, Phase, without_credentials};
 use crate::handoff::slot::SlotSender;
-use crate::head::{Fields, Hop, ResponseHead};
+use crate::head::{Fields, Hop, RequestHead, ResponseHead};
 use crate::job::{
     Advance, Exchange, ExchangeLimits, Facts, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
     RequestInfo, Stats, Upload,
@@ -99,12 +103,18 @@ pub(crate) struct Call {
     /// The next exchange goes on a new connection.
     fresh: bool,
     turn: Turn,
+    /// How the current hop reaches its host, where a proxy is set up.
+    way: Option<Box<dyn Way>>,
     deadline: Option<(Instant, Duration)>,
     /// Its steps are decided by whoever waits for it: the caller's own code has
     /// a part in that, or much is to be computed.
     waited: bool,
     slot: SlotSender<Told>,
 }
+
+/// The parts of an exchange that a request has to be looked at for; the last is
+/// what a CONNECT says for this one alone.
+type Prepared = (PoolKey, RequestHead, Upload, Option<Box<HeaderValue>>);
 
 /// A delivered response.
 #[derive(Debug)]
@@ -213,7 +223,11 @@ impl Call {
             .and_then(|total| Some((now.checked_add(total)?, total)));
         let waited = settings.redirects.is_custom()
             || context.cookies().is_foreign()
-            || request.may_hash_much();
+            || request.may_hash_much()
+            || settings
+                .proxy
+                .as_ref()
+                .is_some_and(|ways| ways.is_waited(&request));
         Self {
             request,
             settings,
@@ -226,6 +240,7 @@ impl Call {
             retried: false,
             fresh: false,
             turn: Turn::First,
+            way: None,
             deadline,
             waited,
             slot,
@@ -237,7 +252,7 @@ impl Call {
     /// # Errors
     /// The request cannot be sent; the call is answered by the caller then.
     pub(crate) fn into_exchange(mut self: Box<Self>) -> Result<Box<Exchange>, (Box<Self>, Error)> {
-        let (key, head, upload) = match self.prepare() {
+        let (key, head, upload, proxy_authorization) = match self.prepare() {
             Ok(parts) => parts,
             Err(error) => {
                 let error = error.with_url(&self.request.url);
@@ -266,16 +281,17 @@ impl Call {
             limits,
             fresh: std::mem::take(&mut self.fresh),
             not_before: None,
-            proxy_authorization: None,
+            proxy_authorization,
             advance: Some(self),
         }))
     }
 
-    fn prepare(&mut self) -> Result<(PoolKey, crate::head::RequestHead, Upload), Error> {
+    fn prepare(&mut self) -> Result<Prepared, Error> {
         if hsts::secure(self.context.hsts(), &mut self.request.url) {
             // Another origin, which has asked for nothing yet.
-            self.turn = Turn::First;
+            self.begin_hop();
         }
+        self.find_way()?;
         let key = self.pool_key()?;
         let cookie = self.context.cookies().header(&self.request);
         if self.is_spent() {
@@ -289,7 +305,11 @@ impl Call {
         }
         let mut head = head?;
         self.authorize(&mut head)?;
-        Ok((key, head, upload.unwrap_or_default()))
+        let proxy_authorization = match &mut self.way {
+            None => None,
+            Some(way) => way.fit(&self.request, &mut head)?,
+        };
+        Ok((key, head, upload.unwrap_or_default(), proxy_authorization))
     }
 
     fn pool_key(&self) -> Result<PoolKey, Error> {
@@ -327,6 +347,9 @@ impl Call {
             Some(extra) => extra.server_name.as_deref(),
             None => None,
         };
+        if let Some(route) = self.way.as_ref().and_then(|way| way.route()) {
+            return PoolKey::routed(host, port, tls, name, route);
+        }
         match (&self.tls, name) {
             (None, None) => self.context.key(host, port, tls),
             (_, name) => PoolKey::for_server(host, port, tls, name),
@@ -385,7 +408,7 @@ impl Call {
         self.request.find_auth(&self.context);
         // Another request, with a stale connection of its own to make good.
         self.retried = false;
-        self.turn = Turn::First;
+        self.begin_hop();
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
             Err((mut call, cause)) => {
@@ -414,7 +437,19 @@ impl Call {
         self.fail_asked(error, asked)
     }
 
-    fn failed(mut self: Box<Self>, asked: &Exchange, failure: Failure, now: Instant) -> Next {
+    fn failed(self: Box<Self>, asked: &Exchange, failure: Failure, now: Instant) -> Next {
+        if self.way.is_some() && failure.error.kind() == Kind::ProxyRefused {
+            return self.refused_tunnel(asked, failure, now);
+        }
+        self.failed_anyhow(asked, failure, now)
+    }
+
+    fn failed_anyhow(
+        mut self: Box<Self>,
+        asked: &Exchange,
+        failure: Failure,
+        now: Instant,
+    ) -> Next {
         if self.may_send_again(failure.progress) && !is_final(&failure.error) {
             return self.again(None);
         }
@@ -453,6 +488,9 @@ impl Call {
         self.retries += 1;
         // A nonce may not have outlived the wait.
         self.turn = Turn::First;
+        if let Some(way) = &mut self.way {
+            way.restart();
+        }
         match self.into_exchange() {
             Ok(mut exchange) => {
                 exchange.not_before = not_before;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{StatusCode, Version};
 
-use super::{CharsetFallback, RedirectPolicy, Request, RetryPolicy, Timeouts};
+use super::{CharsetFallback, RedirectPolicy, Request, RetryPolicy, Timeouts, Ways};
 use crate::coding::encode::Encoding;
 use crate::error::Error;
 use crate::handoff::pipe::Budget;
@@ -61,6 +61,9 @@ pub(crate) struct Compress {
     pub(crate) apply: fn(Encoding, &mut Request, Version) -> Result<(), Error>,
 }
 
+/// What says which proxy a URL is reached through, if anything does.
+pub(crate) type Proxies = Option<Arc<dyn Ways>>;
+
 /// Everything a call needs to know of how it is to be made. The setters stand
 /// in `api::settings`, for both that have one of these.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub(crate) struct Settings {
     /// Y2.
     pub(crate) retry: Option<Arc<RetryPolicy>>,
     pub(crate) version: Version,
+    /// S18, Q13: what says which proxy a URL is reached through.
+    pub(crate) proxy: Proxies,
     pub(crate) reading: Reading,
     /// Q9.
     pub(crate) compress: Option<Compress>,
@@ -114,6 +119,7 @@ impl Default for Settings {
             retry_stale: true,
             retry: None,
             version: Version::HTTP_11,
+            proxy: None,
             reading: Reading::default(),
             compress: None,
             charset_fallback: None,

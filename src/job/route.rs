@@ -32,7 +32,6 @@ type Begin = fn(&Via, &Goal<'_>, &mut Vec<u8>) -> Result<Option<Box<dyn Dialog>>
 
 /// What the proxy is asked for.
 #[derive(Clone, PartialEq, Eq)]
-#[allow(dead_code, reason = "until requests are told of proxies")]
 pub(crate) enum Via {
     /// Requests in absolute form; one connection serves all origins.
     Forward,
@@ -60,7 +59,6 @@ pub(crate) type Login = (Box<[u8]>, Box<[u8]>);
 impl Route {
     /// `host` is a name or an IP literal without brackets. With `tls`, the proxy
     /// is spoken to under TLS and has to prove that name.
-    #[allow(dead_code, reason = "until requests are told of proxies")]
     pub(crate) fn new(host: &str, port: u16, tls: Option<tls::Client>, via: Via) -> Self {
         let begin = match &via {
             Via::Forward => begin_nothing,
@@ -109,7 +107,6 @@ impl Route {
         Some((client, &self.0.host))
     }
 
-    #[allow(dead_code, reason = "until requests are told of proxies")]
     pub(crate) fn via(&self) -> &Via {
         &self.0.via
     }

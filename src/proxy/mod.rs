@@ -22,8 +22,9 @@ use url::Url;
 
 pub use self::no_proxy::NoProxy;
 use self::rules::{Rule, To};
-#[allow(unused_imports)]
-pub(crate) use self::server::{ClientSource, Kind, Server};
+#[cfg(feature = "tls")]
+pub(crate) use self::server::ClientSource;
+pub(crate) use self::server::{Kind, Server};
 use crate::auth::Auth;
 use crate::error::Error;
 
@@ -274,6 +275,7 @@ impl Proxy {
     }
 
     /// Where the TLS settings towards `https` proxies come from.
+    #[cfg(feature = "tls")]
     pub(crate) fn client(self, source: &ClientSource) -> Self {
         self.each_server(|server| server.client = Some(Arc::clone(source)))
     }
@@ -289,6 +291,12 @@ impl Proxy {
     /// Whether the program's own code is asked.
     pub(crate) fn is_custom(&self) -> bool {
         self.rules.iter().any(Rule::is_custom)
+    }
+
+    /// Whether a server has credentials that it has to ask for.
+    pub(crate) fn asks(&self) -> bool {
+        let mut servers = self.rules.iter().filter_map(Rule::server);
+        servers.any(|server| server.asked().is_some())
     }
 
     /// Whether everything is reached directly.

@@ -87,6 +87,13 @@ impl Rule {
         }
     }
 
+    pub(super) fn server(&self) -> Option<&Server> {
+        match &self.to {
+            To::Server(server) => Some(server),
+            To::By(_) | To::Nowhere(_) => None,
+        }
+    }
+
     pub(super) fn is_custom(&self) -> bool {
         matches!(self.to, To::By(_))
     }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use http::HeaderMap;
+
 use super::super::upgraded::Upgraded;
 use super::{BodyPlace, Response, lock};
 use crate::error::Error;
@@ -23,6 +25,25 @@ impl Response {
     /// (SPEC R9).
     pub fn tls_info(&self) -> Option<&TlsInfo> {
         self.about.facts.link.tls.as_ref()
+    }
+
+    /// What the proxy answered to the `CONNECT` that made the tunnel of this
+    /// connection (SPEC X4): its header fields, as they were when it was made.
+    /// `None` where there is no tunnel, or one by SOCKS. Built on each call. Of a
+    /// proxy that refused they are in the error
+    /// ([`Error::headers`](crate::Error::headers)).
+    ///
+    /// ```no_run
+    /// use miohttp::{Proxy, Session};
+    ///
+    /// let proxy = Proxy::all("http://proxy.example.com:3128")?;
+    /// let response = Session::new().get("https://example.org/").proxy(proxy).send()?;
+    /// println!("{:?}", response.proxy_headers());
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn proxy_headers(&self) -> Option<HeaderMap> {
+        let proxy = self.about.facts.link.proxy.as_ref()?;
+        Some(proxy.reply.as_ref()?.to_map())
     }
 
     /// The connection, after the server has switched to another protocol: with

@@ -14,11 +14,12 @@ use crate::api::connector::Connector;
 use crate::api::tls::TlsConfig;
 use crate::api::url::{IntoUrl, Known};
 use crate::auth::Netrc;
-use crate::call::{Auth, Context, CookieStore, Cookies, Hsts, Settings, TlsSource};
+use crate::call::{Auth, Context, CookieStore, Cookies, Hsts, Proxies, Settings, TlsSource};
 #[cfg(feature = "cookies")]
 use crate::cookie::CookieJar;
 use crate::error::{Error, Kind, Phase, without_credentials};
 use crate::head::Fields;
+use crate::proxy::Proxy;
 
 /// Writes a JSON body: see [`SessionBuilder::json_serializer`].
 #[cfg(feature = "json")]
@@ -46,6 +47,7 @@ pub type JsonSerializer =
 /// | `max_status_line`, `max_header_field`, `max_header_count` | 8190, 8190, 128 |
 /// | `cookie`, `cookie_for` | none |
 /// | cookies | kept in a jar of its own |
+/// | `proxy` | none; with `trust_env` the environment's |
 /// | `base_url`, `trust_env` | none, false |
 /// | `netrc` | none; with `trust_env` the user's own |
 /// | `hsts` | none |
@@ -58,7 +60,9 @@ pub struct SessionBuilder {
     auth: Option<Auth>,
     tls: Option<TlsSource>,
     base: Option<Url>,
-    trust_env: bool,
+    /// S15: what reads the proxies of the environment. Here because whoever does
+    /// not trust it is not to carry that along.
+    trust_env: Option<fn() -> Proxies>,
     netrc: Option<Netrc>,
     pub(super) hsts: Hsts,
     #[cfg(feature = "json")]
@@ -146,12 +150,18 @@ impl SessionBuilder {
     }
 
     /// Whether the environment has a say (SPEC S15). Default false. With true
+    /// requests go through the proxies that `http_proxy` and its like name, as
+    /// [`Proxy::from_env`] has it, unless [`proxy`](Self::proxy) or
+    /// [`no_proxy`](Self::no_proxy) says something else. And
     /// requests without credentials take those that `.netrc` has for their host:
     /// `$NETRC` if that is set, else `.netrc` (on Windows `_netrc`) in the home
     /// directory, as [`netrc`](Self::netrc) would. The environment is looked at
     /// once, when the session is built.
     pub fn trust_env(mut self, trust: bool) -> Self {
-        self.trust_env = trust;
+        self.trust_env = trust.then_some(|| {
+            let proxy = Proxy::from_env();
+            (!proxy.is_empty()).then(|| Arc::new(proxy) as _)
+        });
         self
     }
 
@@ -244,7 +254,11 @@ impl SessionBuilder {
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
-        let netrc = match self.trust_env {
+        if let (None, Some(proxies)) = (&settings.proxy, self.trust_env) {
+            settings.proxy = proxies();
+        }
+        let trust_env = self.trust_env.is_some();
+        let netrc = match trust_env {
             true => self.netrc.or_else(|| Some(Netrc::of_environment())),
             false => self.netrc,
         };
@@ -261,7 +275,7 @@ impl SessionBuilder {
                 auth: self.auth,
                 context,
                 known: Known::with_base(base),
-                trust_env: self.trust_env,
+                trust_env,
                 #[cfg(feature = "json")]
                 json_serializer: self.json_serializer,
                 mistake,
