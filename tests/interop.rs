@@ -22,6 +22,9 @@ mod clients;
 mod forms;
 #[path = "interop/httpbin.rs"]
 mod httpbin;
+#[cfg(feature = "hickory-dns")]
+#[path = "interop/names.rs"]
+mod names;
 mod support;
 
 use std::fs::{self, File};

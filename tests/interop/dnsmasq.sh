@@ -5,6 +5,7 @@
 #   four.test     127.0.0.1 and no other family
 #   many.test     127.0.0.1 to .100, which only fit into TCP
 #   alias.test    an alias of both.test
+#   once.test     as both.test, and in the log each time (as all are)
 #   any other     NXDOMAIN below .test, REFUSED elsewhere
 . "$(dirname "$0")/lib.sh"
 
@@ -34,6 +35,7 @@ local-ttl=60
 local=/test/
 host-record=both.test,127.0.0.1,::1
 host-record=four.test,127.0.0.1
+host-record=once.test,127.0.0.1,::1
 cname=alias.test,both.test
 $(printf '%s\n' "${many[@]}")
 CONF

@@ -120,6 +120,14 @@ impl Server {
         fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Ends all its programs at once, with nothing said to anybody.
+    pub(crate) fn kill(&self) {
+        let pids = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        for pid in pids.lines() {
+            let _ = Command::new("kill").args(["-9", pid]).status();
+        }
+    }
+
     /// What the server has logged so far, for a failing test's message.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
