@@ -102,6 +102,7 @@
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
 //! | `charset` | no | text in other charsets than UTF-8, and guesses at what nobody declares |
 //! | `platform-verifier` | no | certificates as the operating system judges them, where `TlsConfig` asks for it |
+//! | `aws-lc-rs` | no | a second provider of cryptography beside ring, with post-quantum key exchange: needs a C compiler |
 //! | `async` | no | requests and [`Pending`] operations as futures |
 //! | `hickory-dns` | no | `HickoryResolver`, which asks name servers itself |
 //!
@@ -231,6 +232,8 @@ mod exports {
     #[cfg(unix)]
     pub use crate::net::UnixAddress;
     pub use crate::proxy::{NoProxy, Proxy};
+    #[cfg(feature = "aws-lc-rs")]
+    pub use crate::tls::CryptoProvider;
     #[cfg(feature = "tls")]
     pub use crate::tls::TlsVersion;
     /// The crate behind [`TlsConfig::from_rustls`], in the version it takes.

@@ -487,3 +487,83 @@ impl Drop for Scratch {
         let _ = std::fs::remove_file(&self.0);
     }
 }
+
+#[cfg(feature = "aws-lc-rs")]
+mod providers {
+    use miohttp::CryptoProvider::{AwsLcRs, Ring};
+
+    use super::*;
+
+    /// How the keys were exchanged with a peer of this provider.
+    fn exchanged(tls: &TlsConfig, provider: CryptoProvider) -> Vec<String> {
+        let options = TlsOptions::default().with_provider(provider);
+        let peer = Peer::serve_tls(options, |_| ok(""));
+        let by = sessions(tls).map(|session| {
+            let response = session.get(peer.url("/")).send().expect("an answer");
+            let tls = response.tls_info().expect("TLS it was");
+            tls.key_exchange().expect("keys were exchanged").to_owned()
+        });
+        by.to_vec()
+    }
+
+    #[test]
+    fn the_feature_alone_changes_nothing() {
+        // SPEC C20
+        for tls in [trusting(), trusting().provider(Ring)] {
+            let by = exchanged(&tls, rustls::crypto::aws_lc_rs::default_provider());
+            assert_eq!(by, ["x25519"; 2]);
+        }
+        assert_eq!(miohttp::CryptoProvider::default(), Ring);
+        assert!(
+            CryptoProvider::get_default().is_none(),
+            "nothing is installed"
+        );
+    }
+
+    #[test]
+    fn the_other_provider_exchanges_keys_that_quantum_computers_do_not_find() {
+        // SPEC C20
+        let tls = trusting().provider(AwsLcRs);
+        let by = exchanged(&tls, rustls::crypto::aws_lc_rs::default_provider());
+        assert_eq!(by, ["X25519MLKEM768"; 2]);
+        // With a server that knows none of that.
+        assert_eq!(exchanged(&tls, ring::default_provider()), ["x25519"; 2]);
+        for options in [TlsOptions::only_tls12(), TlsOptions::new(Certificate::Rsa)] {
+            answered(&tls, &options);
+        }
+        for error in fetch(&tls, &TlsOptions::new(Certificate::Untrusted)) {
+            assert_eq!(error.expect_err("untrusted").kind(), Kind::Certificate);
+        }
+        assert!(
+            CryptoProvider::get_default().is_none(),
+            "nothing is installed"
+        );
+    }
+
+    #[test]
+    fn identities_and_pins_do_with_any_provider() {
+        // SPEC C20, C21
+        let (chain, key) = client_identity(true);
+        let options = TlsOptions::default().client_auth(true);
+        for provider in [Ring, AwsLcRs] {
+            let tls = trusting()
+                .provider(provider)
+                .pin_sha256(support::tls::sha256(options.leaf()))
+                .identity_pem(chain.as_bytes(), key.as_bytes())
+                .expect("a pair");
+            answered(&tls, &options);
+        }
+    }
+
+    #[test]
+    fn a_key_that_one_provider_alone_knows_is_no_mistake_yet() {
+        // SPEC C20: ring has no P-521.
+        let chain = include_str!("support/keys/p521_cert.pem").as_bytes();
+        let key = include_str!("support/keys/p521.pem").as_bytes();
+        let tls = trusting()
+            .identity_pem(chain, key)
+            .expect("aws-lc-rs knows it");
+        answered(&tls.clone().provider(AwsLcRs), &TlsOptions::default());
+        unusable(&tls, "unusable client certificate or private key");
+    }
+}

@@ -199,7 +199,7 @@ impl Error {
 
     /// Adds the pins of a certificate that has none of them.
     #[cold]
-    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(crate) fn with_fingerprints(mut self, fingerprints: Arc<Fingerprints>) -> Self {
         self.edit().fingerprints = Some(fingerprints);
         self

@@ -29,8 +29,16 @@ impl Key {
         Ok(key)
     }
 
+    /// Some provider that is compiled in has to understand the key: which of them
+    /// will use it is not known yet.
     fn check(&self) -> Result<(), ConfigFault> {
-        self.certified(&ring::default_provider()).map(drop)
+        let result = self.certified(&ring::default_provider());
+        #[cfg(feature = "aws-lc-rs")]
+        let result = result.or_else(|fault| match fault {
+            ConfigFault::Identity(rustls::Error::InconsistentKeys(_)) => Err(fault),
+            _ => self.certified(&super::CryptoProvider::AwsLcRs.maker()()),
+        });
+        result.map(drop)
     }
 
     fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, ConfigFault> {

@@ -34,6 +34,8 @@ mod identity;
 mod key_log;
 mod pem;
 mod pins;
+#[cfg(feature = "aws-lc-rs")]
+mod provider;
 mod settings;
 mod verify;
 
@@ -43,6 +45,8 @@ pub(crate) use self::fault::ConfigFault;
 pub(crate) use self::identity::Key;
 pub(crate) use self::pem::{certificates, certificates_from_pem, read, revocation_lists};
 pub(crate) use self::pins::PinMismatch;
+#[cfg(feature = "aws-lc-rs")]
+pub use self::provider::CryptoProvider;
 pub(crate) use self::settings::Settings;
 pub use self::settings::TlsVersion;
 

@@ -196,6 +196,11 @@ impl Settings {
         self.wrap = Some(verify::wrap);
     }
 
+    #[cfg(feature = "aws-lc-rs")]
+    pub(crate) fn set_provider(&mut self, chosen: super::CryptoProvider) {
+        self.provider = chosen.maker();
+    }
+
     /// A configuration made elsewhere, to be used as it is.
     pub(crate) fn from_prepared(config: Arc<ClientConfig>) -> Self {
         Self {

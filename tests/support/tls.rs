@@ -169,6 +169,19 @@ impl TlsOptions {
         self
     }
 
+    /// With the cryptography of another provider.
+    pub(crate) fn with_provider(mut self, provider: rustls::crypto::CryptoProvider) -> Self {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.issued.key.clone()));
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .expect("both versions are supported")
+            .with_no_client_auth()
+            .with_single_cert(self.issued.chain.clone(), key)
+            .expect("the key belongs to the certificate");
+        self.config = Arc::new(config);
+        self
+    }
+
     /// The handshakes that were completed so far, by all clones.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         enter(&self.seen).clone()

@@ -116,6 +116,22 @@ impl TlsConfig {
         self.edit(|settings| settings.platform(platform))
     }
 
+    /// Who does the cryptography. Default [`Ring`](crate::CryptoProvider::Ring), with
+    /// this feature, too.
+    ///
+    /// Needs the feature `aws-lc-rs`.
+    ///
+    /// ```
+    /// use miohttp::{CryptoProvider, TlsConfig};
+    ///
+    /// let tls = TlsConfig::new().provider(CryptoProvider::AwsLcRs);
+    /// # drop(tls);
+    /// ```
+    #[cfg(feature = "aws-lc-rs")]
+    pub fn provider(self, provider: crate::CryptoProvider) -> Self {
+        self.edit(|settings| settings.set_provider(provider))
+    }
+
     /// TLS as this rustls configuration has it, and nothing else: its roots or its
     /// verifier, its versions, ALPN, identity and tickets. It is used as it is, and
     /// any further setter makes every request an error, so that no pin is lost in
