@@ -26,7 +26,7 @@ pub(crate) use self::facts::{Facts, LinkFacts, ProxyFacts, Tally};
 pub use self::facts::{RequestInfo, Stats, TlsInfo};
 pub(crate) use self::limits::{LowSpeed, RareLimits};
 pub(crate) use self::route::{Route, Via};
-pub(crate) use self::tunnel::Tunnel;
+pub(crate) use self::tunnel::{Loan, Tunnel};
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
 use crate::dns::{self, CachedHost};
 use crate::error::Error;
@@ -112,6 +112,8 @@ pub(crate) struct Exchange {
     /// It rests until then, without a connection: what failed is tried again
     /// after a while (SPEC Y2).
     pub(crate) not_before: Option<Instant>,
+    /// Nothing is sent: the connection itself is wanted (SPEC N1).
+    pub(crate) bare: bool,
     /// What a CONNECT of this exchange says for itself to the proxy, in the place
     /// of what the route has: an answer to a challenge is good for once, and so
     /// no part of the key.
@@ -186,6 +188,9 @@ pub(crate) trait Advance: Send {
         outcome: Result<Reply, Failure>,
         now: Instant,
     ) -> Next;
+
+    /// The connection that a [bare](Exchange::bare) exchange has asked for.
+    fn lend(self: Box<Self>, _loan: Box<dyn Loan>, _facts: Facts) {}
 }
 
 /// What follows an exchange.

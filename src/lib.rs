@@ -31,8 +31,8 @@
 //! # Waiting, and not waiting
 //!
 //! The verbs `send`, `bytes`, `text`, `json` with their variants, `chunk` and
-//! `error_for_status` have twins: `start_x()` returns a [`Pending`] at once, and
-//! `x()` gives exactly what `start_x().wait()` gives.
+//! `error_for_status`, and [`Connector::connect`], have twins: `start_x()` returns a
+//! [`Pending`] at once, and `x()` gives exactly what `start_x().wait()` gives.
 //! ([`copy_to`](Response::copy_to), [`drain`](Response::drain), [`BodyReader`] and
 //! its iterators, [`shutdown`](Session::shutdown), and the `close` of sessions and
 //! connectors block and have none.) A started request makes progress by
@@ -192,6 +192,7 @@ mod exports {
     #[cfg(feature = "charset")]
     pub use crate::api::charset::detect_charset;
     pub use crate::api::completed::{AsCompleted, as_completed, wait_all, wait_any};
+    pub use crate::api::connection::{Connection, ConnectionInfo, Detached};
     pub use crate::api::connector::{Connector, ConnectorBuilder, ConnectorStats};
     pub use crate::api::download::{Download, DownloadProgress, Downloaded};
     pub use crate::api::events::{Event, Events, StopHandle};

@@ -342,6 +342,15 @@ impl Body {
         }
     }
 
+    /// Whether more may come over a connection.
+    pub(crate) fn is_coming(&self) -> bool {
+        match &self.source {
+            Source::Stream(reader) => !reader.has_end(|_| true),
+            Source::Upgraded(_) => true,
+            _ => false,
+        }
+    }
+
     /// What it has failed with, and fails with whenever it is read (SPEC R36).
     pub(crate) fn error(&self) -> Option<&Error> {
         match &self.source {

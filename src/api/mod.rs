@@ -5,6 +5,7 @@ mod bytes;
 pub(crate) mod cancel;
 pub(crate) mod charset;
 pub(crate) mod completed;
+pub(crate) mod connection;
 pub(crate) mod connector;
 pub(crate) mod download;
 pub(crate) mod events;
@@ -23,6 +24,7 @@ pub(crate) mod response;
 pub(crate) mod send;
 pub(crate) mod session;
 mod settings;
+mod stretch;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod upgraded;

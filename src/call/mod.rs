@@ -9,6 +9,7 @@
 
 mod body;
 mod charset;
+mod connect;
 mod context;
 mod cookie_store;
 mod cookies;
@@ -36,6 +37,7 @@ use url::{Host, Position, Url};
 
 pub(crate) use self::body::{Content, InMemory, Opening, Pull, RequestBody, Source, Spent};
 pub(crate) use self::charset::CharsetFallback;
+pub(crate) use self::connect::{Lent, for_connection};
 pub(crate) use self::context::Context;
 pub use self::cookie_store::CookieStore;
 pub(crate) use self::cookies::Cookies;
@@ -281,6 +283,7 @@ impl Call {
             limits,
             fresh: std::mem::take(&mut self.fresh),
             not_before: None,
+            bare: false,
             proxy_authorization,
             advance: Some(self),
         }))

@@ -65,6 +65,30 @@ impl<S: Stream> Conn<S> {
         }
     }
 
+    /// Whether the peer has neither ended it nor broken it off, as far as this
+    /// end can know. What has come is kept, to be [read](Self::read_raw).
+    pub(crate) fn is_standing(&mut self) -> bool {
+        self.link.suspect();
+        let read = match self.input.is_empty() {
+            true => self.link.read(&mut self.input, READ),
+            false => Ok(Read::Barren),
+        };
+        matches!(read, Ok(Read::Bytes(_) | Read::Blocked | Read::Barren)) && !self.link.is_hung_up()
+    }
+
+    /// After nothing was sent on it: ready for an exchange, or false, and it must
+    /// be closed. From here on it counts as used, for it may have grown stale.
+    pub(crate) fn rest_untouched(&mut self) -> bool {
+        // What ends a handshake goes with the first bytes that are sent.
+        let flushed = self.flush_raw().is_ok();
+        if !flushed || !self.machine.is_idle() || !self.is_standing() || !self.input.is_empty() {
+            return false;
+        }
+        self.served = self.served.saturating_add(1);
+        self.link.release_buffers();
+        true
+    }
+
     /// Whether nothing waits to be sent.
     pub(crate) fn is_flushed(&self) -> bool {
         self.out.is_empty() && !self.link.has_outgoing()

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 pub(crate) use inbox::Inbox;
 pub(crate) use outlet::{Outlet, Sip};
-pub(crate) use tunnel::Held;
+pub(crate) use tunnel::{Held, Loaned};
 
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::head::ResponseHead;
 use crate::job::{Exchange, Failure, Next, PoolKey, Reply};
 use crate::net::Stream;
-use crate::pool::{Pool, Pooled, Remains};
+use crate::pool::{Lease, Pool, Pooled, Remains};
 
 /// A connection as the pool keeps it: boxed, since it changes hands several
 /// times an exchange.
@@ -90,6 +90,20 @@ fn keep_alive(head: &ResponseHead) -> Option<Duration> {
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
         .and_then(|(_, value)| value.trim().parse::<u32>().ok())?;
     Some(Duration::from_secs(u64::from(seconds).saturating_sub(1)))
+}
+
+/// Hands a connection to whoever has asked for it, as [`advance`] does.
+pub(crate) fn lend<S: Stream + 'static>(
+    mut asked: Box<Exchange>,
+    lease: Lease<PoolKey, PooledConn<S>>,
+) {
+    let facts = lease.facts();
+    let loan = Box::new(Loaned::new(lease));
+    if let Some(call) = asked.advance.take()
+        && catch_unwind(AssertUnwindSafe(|| call.lend(loan, facts))).is_err()
+    {
+        log::error!("who asked for a connection panicked; it is closed");
+    }
 }
 
 #[cfg(all(test, not(loom)))]

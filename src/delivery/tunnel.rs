@@ -1,14 +1,16 @@
-//! A connection that was switched to another protocol, in the program's hands.
-//! It keeps its slot, and its name, by which it can be cancelled and closed.
+//! A connection in the program's hands: [`Held`], one that was switched to another
+//! protocol; [`Loaned`], one that was asked for by itself; and [`Loose`], what that
+//! becomes when the pool has nothing to do with it any more. The first two keep
+//! their slot, and their name, by which they can be cancelled and closed.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PooledConn;
 use crate::error::Error;
-use crate::job::{PoolKey, Tunnel};
+use crate::job::{Loan, PoolKey, Tunnel};
 use crate::net::Stream;
-use crate::pool::{Lease, Revoked};
+use crate::pool::{Lease, Revoked, Tell};
 
 pub(crate) struct Held<S: Stream>(Lease<PoolKey, PooledConn<S>>);
 
@@ -56,10 +58,7 @@ impl<S: Stream> Tunnel for Held<S> {
     }
 
     fn wait(&mut self, read: bool, until: Option<Instant>) -> io::Result<()> {
-        let write = !self.0.is_flushed();
-        let state = self.0.stream().wait(read, write, until)?;
-        self.0.link().ready(state);
-        Ok(())
+        wait(&mut self.0, read, until)
     }
 }
 
@@ -69,4 +68,89 @@ impl<S: Stream> Drop for Held<S> {
         let _ = self.0.flush_raw();
         self.0.link().say_goodbye();
     }
+}
+
+pub(crate) struct Loaned<S: Stream>(Option<Lease<PoolKey, PooledConn<S>>>);
+
+impl<S: Stream> Loaned<S> {
+    /// Nobody else has it: neither a poller nor a waiting read.
+    pub(crate) fn new(mut lease: Lease<PoolKey, PooledConn<S>>) -> Self {
+        lease.link().suspect();
+        // The end of a handshake, which waits for something to be sent. Ready
+        // means that the server knows of it.
+        let _ = lease.flush_raw();
+        Self(Some(lease))
+    }
+}
+
+impl<S: Stream + 'static> Loan for Loaned<S> {
+    fn is_standing(&mut self) -> bool {
+        match &mut self.0 {
+            Some(lease) => lease.revoked().is_none() && lease.is_standing(),
+            None => false,
+        }
+    }
+
+    fn release(mut self: Box<Self>, keepalive: Duration, now: Instant) -> bool {
+        // Where callers cannot wait for sockets, no poller could take it back.
+        let Some(lease) = self.0.as_mut().filter(|_| cfg!(unix)) else {
+            return false;
+        };
+        if !lease.rest_untouched() {
+            return false;
+        }
+        let expires = now + super::life(keepalive, None);
+        match self.0.take() {
+            Some(lease) => lease.put(expires, now) != Tell::Nothing,
+            None => false,
+        }
+    }
+
+    fn detach(mut self: Box<Self>) -> Option<Box<dyn Tunnel>> {
+        let conn = self.0.take()?.detach()?;
+        Some(Box::new(Loose(conn)))
+    }
+}
+
+impl<S: Stream> Drop for Loaned<S> {
+    fn drop(&mut self) {
+        if let Some(mut lease) = self.0.take() {
+            lease.hang_up();
+            lease.discard();
+        }
+    }
+}
+
+pub(crate) struct Loose<S: Stream>(PooledConn<S>);
+
+impl<S: Stream> Tunnel for Loose<S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_raw(into)
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.write_raw(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush_raw()
+    }
+
+    fn wait(&mut self, read: bool, until: Option<Instant>) -> io::Result<()> {
+        wait(&mut self.0, read, until)
+    }
+}
+
+impl<S: Stream> Drop for Loose<S> {
+    fn drop(&mut self) {
+        let _ = self.0.flush_raw();
+        self.0.link().say_goodbye();
+    }
+}
+
+fn wait<S: Stream>(conn: &mut PooledConn<S>, read: bool, until: Option<Instant>) -> io::Result<()> {
+    let write = !conn.is_flushed();
+    let state = conn.stream().wait(read, write, until)?;
+    conn.link().ready(state);
+    Ok(())
 }

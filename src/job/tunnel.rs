@@ -1,12 +1,12 @@
-//! A connection that speaks another protocol from now on, on its way to whoever
-//! asked for that.
+//! A connection on its way to whoever asked for it: because it speaks another
+//! protocol from now on, or for itself.
 
 use std::fmt;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A connection that was switched (SPEC N1). It holds its slot until it is
-/// dropped, which closes it. Nothing here blocks but [`wait`](Tunnel::wait):
+/// A connection that carries no HTTP (SPEC N1). It holds its slot, if it has one,
+/// until it is dropped, which closes it. Nothing here blocks but [`wait`](Tunnel::wait):
 /// what cannot go on now is `WouldBlock`.
 pub(crate) trait Tunnel: Send {
     /// What came behind the response's head comes first. Zero is the end.
@@ -26,5 +26,25 @@ pub(crate) trait Tunnel: Send {
 impl fmt::Debug for dyn Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tunnel")
+    }
+}
+
+/// A ready connection that nothing was sent on for whoever has it (SPEC N1). It
+/// holds its slot until it is dropped, which closes it. Nothing here blocks.
+pub(crate) trait Loan: Send {
+    /// Whether it still stands, as far as this end can know.
+    fn is_standing(&mut self) -> bool;
+
+    /// Gives it back to the pool, to be idle for so long, if it can serve. True:
+    /// the pool's steward has to be told to look.
+    fn release(self: Box<Self>, keepalive: Duration, now: Instant) -> bool;
+
+    /// Out of the pool's hands. `None`: it was taken away, and is closed.
+    fn detach(self: Box<Self>) -> Option<Box<dyn Tunnel>>;
+}
+
+impl fmt::Debug for dyn Loan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loan")
     }
 }

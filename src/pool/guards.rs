@@ -86,6 +86,13 @@ impl<K: Key, C: Pooled> Lent<K, C> {
         drop(self);
     }
 
+    /// Takes the connection out of the pool's hands and frees its slot.
+    pub(crate) fn detach(self) -> C {
+        let Self { conn, permit } = self;
+        drop(permit);
+        conn
+    }
+
     /// Closes a dead connection and keeps its slot, to dial again.
     pub(crate) fn into_permit(self) -> Permit<K, C> {
         let Self { conn, permit } = self;

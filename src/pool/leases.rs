@@ -280,6 +280,19 @@ impl<K: Key, C: Pooled> Lease<K, C> {
         revoked
     }
 
+    /// Takes the connection out of the pool's hands and frees its slot. One that
+    /// was taken away is closed.
+    pub(crate) fn detach(self) -> Option<C> {
+        let Self { listing, lent } = self;
+        match listing.end() {
+            None => Some(lent.detach()),
+            Some(_) => {
+                lent.discard();
+                None
+            }
+        }
+    }
+
     /// Brings the connection home, as [`Lent::put`] does. One that was taken
     /// away is closed.
     pub(crate) fn put(self, expires: Instant, now: Instant) -> Tell {

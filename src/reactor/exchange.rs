@@ -179,6 +179,9 @@ impl<N: Net> Engine<N> {
         token: Token,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
+        if exchange.bare {
+            return self.lend_out(id, exchange, token, lent);
+        }
         let mut upload = std::mem::take(&mut exchange.upload);
         upload.wake_by(|| self.nudge(id));
         lent.assign(&exchange.head, upload, &exchange.limits, self.now);

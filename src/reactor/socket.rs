@@ -9,7 +9,7 @@ use crate::conn::link::Link;
 use crate::conn::{Pumped, Sink};
 use crate::delivery::{self, Held, Outlet};
 use crate::error::Error;
-use crate::job::{ExchangeId, PoolKey, Tunnel};
+use crate::job::{Exchange, ExchangeId, PoolKey, Progress, Tunnel};
 use crate::net::{Net, Ready, Stream, Token};
 use crate::pool::{IdleId, Lease, Lent};
 use crate::proto::Event;
@@ -165,6 +165,34 @@ impl<N: Net> Engine<N> {
         self.put(token, lent, expires);
     }
 
+    /// The connection is what the exchange has asked for, and all of it.
+    pub(super) fn lend_out(
+        &mut self,
+        id: ExchangeId,
+        exchange: Box<Exchange>,
+        token: Token,
+        lent: Lent<PoolKey, Pooled<N>>,
+    ) {
+        self.sockets.remove(token);
+        match self.let_go(id, lent) {
+            Some(lease) => delivery::lend(exchange, lease),
+            None => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
+        }
+    }
+
+    /// Out of the poller's sight, under a name by which it can be ended. `None`: a
+    /// pool that is closed gives it none.
+    fn let_go(
+        &mut self,
+        id: ExchangeId,
+        mut lent: Lent<PoolKey, Pooled<N>>,
+    ) -> Option<Lease<PoolKey, Pooled<N>>> {
+        self.net.deregister(lent.link().stream_mut());
+        lent.set_token(None);
+        let listing = self.pool.list(id.lease(), lent.stream().share())?;
+        Some(Lease::new(listing, lent))
+    }
+
     /// A connection that speaks another protocol now, out of this table's hands
     /// and the poller's sight. `None`: it does not, or nobody may have it.
     pub(super) fn detach(&mut self, id: ExchangeId, token: Token) -> Option<Box<dyn Tunnel>> {
@@ -172,14 +200,10 @@ impl<N: Net> Engine<N> {
             Some(Socket::Busy { lent, .. }) if lent.is_upgraded() => {}
             _ => return None,
         }
-        let Some(Socket::Busy { mut lent, .. }) = self.sockets.remove(token) else {
+        let Some(Socket::Busy { lent, .. }) = self.sockets.remove(token) else {
             return None;
         };
-        self.net.deregister(lent.link().stream_mut());
-        lent.set_token(None);
-        // A pool that is closed gives it no name.
-        let listing = self.pool.list(id.lease(), lent.stream().share())?;
-        Some(Box::new(Held::new(Lease::new(listing, lent))))
+        Some(Box::new(Held::new(self.let_go(id, lent)?)))
     }
 
     /// Takes the connection out of its place, which stays reserved.

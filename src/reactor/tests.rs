@@ -10,6 +10,7 @@ mod faults;
 #[cfg(feature = "tls")]
 mod layers;
 mod leases;
+mod lending;
 mod limits;
 mod names;
 mod pace;

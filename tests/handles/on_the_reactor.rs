@@ -75,6 +75,24 @@ fn waiting_is_refused_and_starting_is_not() {
 }
 
 #[test]
+fn a_connection_is_not_waited_for_there() {
+    // SPEC N1
+    let peer = Peer::serve(|_| ok("from the waker"));
+    let session = Session::new();
+    let (connector, url) = (session.connector().clone(), peer.url("/"));
+    let kind = Arc::new(Mutex::new(None));
+    let tells = Arc::clone(&kind);
+    let pending = woken_by(&session, move || {
+        let refused = connector.connect(&url).map(drop);
+        *enter(&tells) = Some(refused.map_err(|error| error.kind()));
+    });
+    assert_eq!(pending.wait().unwrap().text().unwrap(), "woken");
+    until("the waker is through", || enter(&kind).is_some());
+    assert_eq!(*enter(&kind), Some(Err(Kind::Internal)));
+    until("nothing is left", || load(session.connector()).0 == 0);
+}
+
+#[test]
 fn no_rule_of_the_callers_is_asked_there() {
     // SPEC D14
     let peer = Peer::serve(|request| match request.target.as_str() {

@@ -8,7 +8,7 @@ mod stats;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::builder::ConnectorBuilder;
 pub use self::stats::ConnectorStats;
@@ -160,6 +160,12 @@ impl Connector {
 
     pub(crate) fn force_close(&self) -> bool {
         self.inner.config.force_close
+    }
+
+    /// How long what is given back may be idle; `None`: it is closed (SPEC C1, C2).
+    pub(crate) fn keepalive(&self) -> Option<Duration> {
+        let config = &self.inner.config;
+        (!config.force_close).then_some(config.keepalive)
     }
 
     pub(crate) fn tls(&self) -> &TlsSource {

@@ -140,6 +140,7 @@ fn asked() -> Box<Exchange> {
         limits: ExchangeLimits::none(),
         fresh: false,
         not_before: None,
+        bare: false,
         proxy_authorization: None,
         advance: None,
     })

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::HeaderMap;
 
+use super::super::connection::ConnectionInfo;
 use super::super::upgraded::Upgraded;
 use super::{BodyPlace, Response, lock};
 use crate::error::Error;
@@ -44,6 +45,18 @@ impl Response {
     pub fn proxy_headers(&self) -> Option<HeaderMap> {
         let proxy = self.about.facts.link.proxy.as_ref()?;
         Some(proxy.reply.as_ref()?.to_map())
+    }
+
+    /// The connection, as long as the body has not all been received and nobody
+    /// has given it up (SPEC N1); `None` from then on, for it may serve others. A
+    /// short body mostly comes with its head.
+    pub fn connection(&self) -> Option<ConnectionInfo> {
+        let is_coming = match &self.body {
+            BodyPlace::Here(body) => body.is_coming(),
+            // Somebody waits for a piece of it, or has given it up.
+            BodyPlace::Lent(home) => lock(home).as_ref().is_none_or(|body| body.is_coming()),
+        };
+        is_coming.then(|| ConnectionInfo::new(&self.about.facts))
     }
 
     /// The connection, after the server has switched to another protocol: with

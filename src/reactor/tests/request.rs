@@ -238,6 +238,7 @@ impl Ask {
             limits: self.limits,
             fresh: self.fresh,
             not_before: None,
+            bare: false,
             proxy_authorization: self.proxy_authorization.map(Box::new),
             advance: Some(Box::new(recorder)),
         })
