@@ -254,9 +254,58 @@ fn times_to_live_are_heeded() {
         passes(&session, &peer, "brief.test");
         passes(&session, &peer, "lasting.test");
     }
-    // Nor does hickory keep anything by itself.
     assert_eq!(server.count("brief.test"), 6);
     assert_eq!(server.count("lasting.test"), 2);
+}
+
+#[test]
+fn denials_are_kept_as_long_as_the_zone_says() {
+    // SPEC C22: where the program wants them kept at all.
+    let server = NameServer::start(|asked| {
+        let reply = asked.reply();
+        match &*asked.name {
+            "none.test" => reply.rcode(NXDOMAIN).soa(300),
+            "mail.test" => reply.soa(300),
+            "now.test" => reply.rcode(NXDOMAIN).soa(0),
+            // No zone has said so.
+            "hearsay.test" => reply.rcode(NXDOMAIN),
+            _ => reply.rcode(SERVFAIL),
+        }
+        .bytes()
+    });
+    let peer = hello();
+    let resolver = asking([&server]).attempts(1).build();
+    let connector = Connector::builder().resolver(resolver);
+    let session = session_by(connector.dns_negative_ttl(WATCHDOG));
+    for (host, asked) in [
+        ("none.test", 2),
+        ("mail.test", 2),
+        ("now.test", 4),
+        ("hearsay.test", 4),
+        ("ill.test", 4),
+    ] {
+        let first = fails(&session, &peer, host);
+        assert_eq!(fails(&session, &peer, host), first);
+        assert_eq!(server.count(host), asked, "{host}");
+    }
+}
+
+#[test]
+fn nothing_is_kept_but_in_the_cache_of_the_connector() {
+    // SPEC C22, C23: hickory's own cache is off.
+    let server = NameServer::start(|asked| match &*asked.name {
+        "none.test" => asked.reply().rcode(NXDOMAIN).soa(300).bytes(),
+        _ => asked.v4(HERE).bytes(),
+    });
+    let peer = Peer::serve(|_| support::response("200 OK", &[("connection", "close")], "hello"));
+    let resolver = asking([&server]).build();
+    let session = session_by(Connector::builder().resolver(resolver).dns_cache(false));
+    for _ in 0..3 {
+        passes(&session, &peer, "one.test");
+        fails(&session, &peer, "none.test");
+    }
+    assert_eq!(server.count("one.test"), 6);
+    assert_eq!(server.count("none.test"), 6);
 }
 
 #[test]

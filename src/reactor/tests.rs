@@ -23,3 +23,5 @@ mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;
 mod tunnels;
+#[cfg(all(feature = "hickory-dns", unix))]
+mod turns;

@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
     pub(super) resolv_conf: PathBuf,
     pub(super) hosts: PathBuf,
+    /// How long the thread stays with nothing to do.
+    pub(super) idle: Duration,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             max_in_flight: 64,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             hosts: PathBuf::from("/etc/hosts"),
+            idle: Duration::from_secs(5),
         }
     }
 }

@@ -35,8 +35,8 @@ use super::{Answer, Query, Resolve};
 ///
 /// The system's resolver, the default, does what the machine is set up for:
 /// nsswitch, multicast DNS, a VPN's split DNS. It also blocks a thread for each
-/// name, so that four names that nobody answers hold up all others, and tells no
-/// times to live. This one asks many names at once from one thread
+/// name, so that but few are looked up at a time, and tells no times to live.
+/// This one asks many names at once from one thread
 /// (`miohttp-hickory`: started by the first lookup, ended after five idle seconds
 /// or with the resolver), heeds the times to live of the records, and hands on
 /// the addresses of one family while those of the other are still coming.
@@ -119,12 +119,16 @@ impl Resolve for HickoryResolver {
                 Err(back) => job = back,
             }
         }
-        match Handle::start(&self.shared.settings, job) {
-            Ok(handle) => *thread = Some(handle),
-            Err((job, error)) => {
-                drop(thread);
-                job.answer.fail(error);
+        let (jobs, error) = match Handle::start(&self.shared.settings, job) {
+            Ok(handle) => {
+                *thread = Some(handle);
+                return;
             }
+            Err(back) => back,
+        };
+        drop(thread);
+        for job in jobs {
+            job.answer.fail(error.to_string());
         }
     }
 }

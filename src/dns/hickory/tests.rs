@@ -67,3 +67,49 @@ fn a_dropped_resolver_fails_what_waits() {
     drop(clone);
     assert_eq!(failure(&waiting), "the resolver's thread has ended");
 }
+
+#[test]
+fn an_idle_thread_ends_and_the_next_lookup_has_another() {
+    let (_, resolver) = silent();
+    let mut settings = Settings::clone(&resolver.shared.settings);
+    settings.idle = Duration::from_millis(1);
+    let resolver = HickoryResolverBuilder { settings }.build();
+    for _ in 0..3 {
+        let why = failure(&ask(&resolver, "not..a.name"));
+        assert!(why.contains("not a DNS name"), "{why}");
+        let start = Instant::now();
+        let is_over = || {
+            resolver
+                .shared
+                .thread
+                .lock()
+                .unwrap()
+                .as_ref()
+                .unwrap()
+                .is_over()
+        };
+        while !is_over() {
+            assert!(start.elapsed() < WATCHDOG, "it does not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn no_lookup_is_lost_while_threads_come_and_go() {
+    // A thread that ends at once, asked again and again as it does.
+    let (_, resolver) = silent();
+    let mut settings = Settings::clone(&resolver.shared.settings);
+    settings.idle = Duration::ZERO;
+    let resolver = HickoryResolverBuilder { settings }.build();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let why = failure(&ask(&resolver, "not..a.name"));
+                    assert!(why.contains("not a DNS name"), "{why}");
+                }
+            });
+        }
+    });
+}

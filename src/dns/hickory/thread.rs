@@ -33,9 +33,6 @@ use super::lookup::look_up;
 use super::runtime::{self, Task};
 use crate::dns::{Answer, Query};
 
-/// How long the thread stays with nothing to do.
-const IDLE: Duration = Duration::from_secs(5);
-
 /// More lookups than this are not kept waiting: the rest fail at once.
 const MAX_WAITING: usize = 4096;
 
@@ -63,29 +60,29 @@ impl Handle {
     ///
     /// # Errors
     /// The system has no descriptor or no thread left. The job comes back.
-    pub(super) fn start(settings: &Arc<Settings>, job: Job) -> Result<Self, (Job, io::Error)> {
-        let handle = match Self::spawn(Arc::clone(settings)) {
-            Ok(handle) => handle,
-            Err(error) => return Err((job, error)),
+    pub(super) fn start(settings: &Arc<Settings>, job: Job) -> Result<Self, (Vec<Job>, io::Error)> {
+        // It is there when the thread first looks: an idle one might end.
+        let jobs = vec![job];
+        let (poller, bell) = match poller() {
+            Ok(both) => both,
+            Err(error) => return Err((jobs, error)),
         };
-        match handle.submit(job) {
-            Ok(()) => Ok(handle),
-            Err(job) => Err((job, io::Error::other("the thread ended at once"))),
-        }
-    }
-
-    fn spawn(settings: Arc<Settings>) -> io::Result<Self> {
-        let poller = Poller::new()?;
-        let bell = Bell::new(poller.registry(), BELL)?;
+        let state = State {
+            jobs,
+            ..State::default()
+        };
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             bell,
         });
-        let inside = Arc::clone(&shared);
-        thread::Builder::new()
+        let (inside, settings) = (Arc::clone(&shared), Arc::clone(settings));
+        let spawned = thread::Builder::new()
             .name("miohttp-hickory".to_owned())
-            .spawn(move || serve(&inside, &settings, poller))?;
-        Ok(Self(shared))
+            .spawn(move || serve(&inside, &settings, poller));
+        match spawned {
+            Ok(_) => Ok(Self(shared)),
+            Err(error) => Err((mem::take(&mut shared.lock().jobs), error)),
+        }
     }
 
     /// # Errors
@@ -101,12 +98,25 @@ impl Handle {
     }
 }
 
+#[cfg(test)]
+impl Handle {
+    pub(super) fn is_over(&self) -> bool {
+        self.0.lock().over
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.over = true;
         self.0.rouse(state);
     }
+}
+
+fn poller() -> io::Result<(Poller, Bell)> {
+    let poller = Poller::new()?;
+    let bell = Bell::new(poller.registry(), BELL)?;
+    Ok((poller, bell))
 }
 
 #[derive(Debug)]
@@ -340,7 +350,7 @@ impl Executor {
             self.idle_since = now;
         }
         let deadlines = [
-            idle.then(|| self.idle_since + IDLE),
+            idle.then(|| self.idle_since + self.settings.idle),
             runtime::next_timer(),
             self.waiting
                 .front()
