@@ -12,6 +12,9 @@
     feature = "digest"
 ))]
 
+#[cfg(target_os = "linux")]
+#[path = "interop/blackhole.rs"]
+mod blackhole;
 #[path = "interop/bodies.rs"]
 mod bodies;
 #[path = "interop/certificates.rs"]

@@ -17,7 +17,7 @@ debian() {
 missing=()
 # PROGRAM:PACKAGE, or the program alone if both have one name.
 for pair in nginx:nginx-light openssl curl python3 squid tinyproxy haproxy danted:dante-server \
-  microsocks stunnel4 dnsmasq:dnsmasq-base unbound; do
+  ip:iproute2 nft:nftables microsocks stunnel4 dnsmasq:dnsmasq-base unbound; do
   command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

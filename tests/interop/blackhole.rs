@@ -1,0 +1,83 @@
+//! IPv6 that leads nowhere, in a network namespace whose packet filter drops
+//! what goes there: no simulation, and the kernel's own clock.
+
+use std::env;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use miohttp::{Answer, Connector, Query, Resolve, Session, Timeout, Timeouts};
+
+use crate::support::{Peer, ok};
+
+/// Set for the same test, inside the namespace.
+const INSIDE: &str = "MIOHTTP_IN_A_BLACK_HOLE";
+/// Of `blackhole.sh`.
+const HOLE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// The delay between two attempts by default (RFC 8305 §5).
+const DELAY: Duration = Duration::from_millis(250);
+/// The kernel gives a connection up after two minutes; this is far from both.
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_real_black_hole_costs_a_quarter_of_a_second() {
+    // SPEC C27
+    if env::var_os(INSIDE).is_some() {
+        return inside();
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blackhole.sh");
+    let name = "blackhole::a_real_black_hole_costs_a_quarter_of_a_second";
+    let done = Command::new(script)
+        .arg(env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let (said, wrong) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    if done.status.code() == Some(3) {
+        return println!("SKIPPED: {said}");
+    }
+    println!("{said}");
+    assert!(done.status.success(), "{said}\n{wrong}");
+    assert!(said.contains("1 passed"), "it ran: {said}");
+}
+
+/// Both families at once, and IPv6 first.
+struct Dual;
+
+impl Resolve for Dual {
+    fn resolve(&self, _: &Query, answer: Answer) {
+        answer.addresses([IpAddr::from(HOLE), IpAddr::from([127, 0, 0, 1])]);
+    }
+}
+
+fn inside() {
+    let peer = Peer::serve(|_| ok("over IPv4"));
+    for drives in [true, false] {
+        let builder = Connector::builder().resolver(Dual).caller_drives(drives);
+        let session = Session::builder().connector(builder.build()).build();
+
+        // It is a hole: neither refused nor answered.
+        let hole = SocketAddr::from((HOLE, peer.port()));
+        let limits = Timeouts::new().sock_connect(DELAY);
+        let request = session.get(format!("http://{hole}/")).timeouts(limits);
+        let error = request.send().unwrap_err();
+        assert_eq!(error.timeout(), Some(Timeout::SockConnect), "{error:#}");
+
+        for (cold, what) in [(true, "a new connection"), (false, "the same one again")] {
+            let start = Instant::now();
+            let response = session.get(peer.url_for("dual.test", "/")).send().unwrap();
+            let taken = start.elapsed();
+            assert_eq!(response.remote_addr(), Some(peer.address()));
+            assert_eq!(response.text().unwrap(), "over IPv4");
+            println!("{what} beside a black hole on IPv6: {taken:?}");
+            assert!(taken < SOON, "{taken:?}");
+            assert!(!cold || taken >= DELAY, "{taken:?}");
+        }
+    }
+    assert_eq!(peer.connections(), 2);
+}
