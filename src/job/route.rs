@@ -222,3 +222,6 @@ impl fmt::Debug for Via {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

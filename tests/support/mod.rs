@@ -31,6 +31,7 @@ pub(crate) mod fetch;
 pub(crate) mod interop;
 pub(crate) mod message;
 pub(crate) mod peer;
+pub(crate) mod proxy;
 pub(crate) mod sockets;
 pub(crate) mod tls;
 
@@ -42,6 +43,7 @@ use std::time::Duration;
 pub(crate) use conn::PeerConn;
 pub(crate) use message::{Request, chunked, head, ok, response};
 pub(crate) use peer::Peer;
+pub(crate) use proxy::Proxy;
 pub(crate) use tls::{Certificate, TlsOptions};
 
 /// How long anything here waits before it calls the test failed. Far beyond

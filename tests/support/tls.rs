@@ -202,6 +202,11 @@ impl TlsOptions {
         self.issued.serial
     }
 
+    /// The server's side of a session of these.
+    pub(super) fn session(&self) -> ServerConnection {
+        ServerConnection::new(Arc::clone(&self.config)).expect("a usable configuration")
+    }
+
     pub(super) fn sends_close_notify(&self) -> bool {
         self.close_notify
     }

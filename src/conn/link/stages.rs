@@ -9,6 +9,7 @@ use super::{HANDSHAKE_READ, Link, LinkFault};
 use crate::conn::tls::TlsSession;
 use crate::error::Phase;
 use crate::net::Stream;
+use crate::tls;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -41,42 +42,64 @@ impl Stage {
 impl<S: Stream> Link<S> {
     /// Goes on towards [`Stage::Open`]; true once there.
     pub(crate) fn establish(&mut self) -> Result<bool, LinkFault> {
-        loop {
-            let is_done = match self.stage {
-                Stage::Open => return Ok(true),
-                Stage::Connect => self.connect()?,
-                Stage::ProxyHandshake | Stage::Handshake => self.handshake()?,
-                Stage::Tunnel => self.dig()?,
-            };
-            if !is_done {
+        while self.stage != Stage::Open {
+            if !self.step()? {
                 return Ok(false);
             }
-            self.go_on()?;
+        }
+        Ok(true)
+    }
+
+    /// Goes on in one stage; true when it is over and the next one stands.
+    pub(super) fn step(&mut self) -> Result<bool, LinkFault> {
+        let is_over = match self.stage {
+            Stage::Connect => self.connect()?,
+            Stage::ProxyHandshake | Stage::Handshake => self.handshake()?,
+            Stage::Tunnel => self.dig()?,
+            Stage::Open => true,
+        };
+        if is_over {
+            self.stage = self.next_stage();
+            if self.stage == Stage::Open {
+                self.planned = None;
+            }
+        }
+        Ok(is_over)
+    }
+
+    fn next_stage(&self) -> Stage {
+        let detour = self.detour.as_ref();
+        let (secure_proxy, asked) = detour.map_or((false, false), |detour| {
+            (detour.tls_name().is_some(), detour.is_asked())
+        });
+        match self.stage {
+            Stage::Connect if secure_proxy => Stage::ProxyHandshake,
+            Stage::Connect | Stage::ProxyHandshake if asked => Stage::Tunnel,
+            Stage::Connect | Stage::ProxyHandshake | Stage::Tunnel if self.planned.is_some() => {
+                Stage::Handshake
+            }
+            _ => Stage::Open,
         }
     }
 
-    /// Begins the next stage that there is something to do in.
-    fn go_on(&mut self) -> Result<(), LinkFault> {
-        // The stage changes first, so that a fault is one of the new stage.
-        if self.stage == Stage::Connect
-            && let Some((client, name)) = self.detour.as_ref().and_then(|detour| detour.tls_name())
-        {
-            self.stage = Stage::ProxyHandshake;
-            self.tls = Some(Box::new(TlsSession::new(client, name)?));
-            return Ok(());
+    /// Whose handshake this stage is.
+    fn whose(&self) -> Option<(&tls::Client, &str)> {
+        match self.stage {
+            Stage::ProxyHandshake => self.detour.as_ref()?.tls_name(),
+            Stage::Handshake => self
+                .planned
+                .as_ref()
+                .map(|(name, client)| (client, &**name)),
+            Stage::Connect | Stage::Tunnel | Stage::Open => None,
         }
-        if matches!(self.stage, Stage::Connect | Stage::ProxyHandshake)
-            && self.detour.as_ref().is_some_and(|detour| detour.is_asked())
-        {
-            self.stage = Stage::Tunnel;
-            return Ok(());
-        }
-        let Some((server_name, client)) = self.planned.take() else {
-            self.stage = Stage::Open;
+    }
+
+    /// Makes the session of this stage, over the one that there is.
+    fn begin_session(&mut self) -> Result<(), LinkFault> {
+        let Some((client, name)) = self.whose() else {
             return Ok(());
         };
-        self.stage = Stage::Handshake;
-        let mut tls = Box::new(TlsSession::new(&client, &server_name)?);
+        let mut tls = Box::new(TlsSession::new(client, name)?);
         let early = self.detour.as_mut().map(|detour| detour.take_early());
         let early = early.unwrap_or_default();
         match self.tls.take() {
@@ -104,6 +127,9 @@ impl<S: Stream> Link<S> {
     /// True when the handshake is over; what is left to send of it goes out
     /// with what comes next.
     fn handshake(&mut self) -> Result<bool, LinkFault> {
+        if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+            self.begin_session()?;
+        }
         let Some(tls) = &mut self.tls else {
             return Ok(true);
         };

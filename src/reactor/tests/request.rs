@@ -301,6 +301,7 @@ impl Probe {
     }
 
     /// The name that the origin proved, if it is spoken to under TLS.
+    #[cfg(feature = "tls")]
     pub(super) fn tls_name(&self) -> Option<String> {
         let record = lock(&self.record);
         let tls = record.facts.as_ref()?.link.tls.as_ref()?;
