@@ -108,6 +108,10 @@ impl Proxy {
         self.address
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        self.shared.tls.is_some()
+    }
+
     /// Its own URL, without a login.
     pub(crate) fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.address)
