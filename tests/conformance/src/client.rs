@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miohttp::{
     Auth, BasicAuth, Body, Connector, Cookie, CookieJar, DigestAuth, Form, HeaderName, HeaderValue,
-    Method, Netrc, Part, RedirectPolicy, RequestBuilder, Session, Url, Version,
+    Method, Netrc, NoProxy, Part, Proxy, RedirectPolicy, RequestBuilder, Session, Url, Version,
 };
 use serde_json::{Value, json};
 
@@ -16,13 +17,12 @@ use crate::job::{
     Credentials, Job, Number, Override, Preloaded, Request, from_bytes, to_bytes, to_text,
 };
 use crate::outcome;
-use crate::resolver::Names;
 
 pub fn run(job: &Job) -> Result<Value, Box<dyn Error>> {
     let jar = job.cookies.then(|| jar(job));
     let targets: Vec<Target> = job.requests.iter().map(|r| Target::new(job, r)).collect();
-    let session = session(job, &targets, jar.clone());
     let mut wallet = Wallet::default();
+    let session = session(job, &targets, jar.clone(), &mut wallet)?;
     let mut results = Vec::new();
     for target in &targets {
         results.push(match build(&session, job, target, &mut wallet)?.send() {
@@ -74,21 +74,48 @@ impl<'a> Target<'a> {
     }
 }
 
-fn session(job: &Job, targets: &[Target<'_>], jar: Option<CookieJar>) -> Session {
-    let overrides = targets.iter().flat_map(|target| &target.overrides);
-    let names = Names(overrides.cloned().collect());
-    let connector = Connector::builder().resolver(names).build();
-    let mut builder = Session::builder().connector(connector);
+fn session(
+    job: &Job,
+    targets: &[Target<'_>],
+    jar: Option<CookieJar>,
+    wallet: &mut Wallet,
+) -> Result<Session, Box<dyn Error>> {
+    let mut connector = Connector::builder();
+    for entry in targets.iter().flat_map(|target| &target.overrides) {
+        let address = entry.2.trim_matches(['[', ']']).parse()?;
+        let to = SocketAddr::new(address, entry.3.port().unwrap_or_default());
+        connector = connector.host_override(&entry.0, entry.1.port(), [to]);
+    }
+    let mut builder = Session::builder().connector(connector.build());
+    if let Some(proxy) = proxy(job, wallet)? {
+        builder = builder.proxy(proxy);
+    }
     // For another scheme, `login` below looks there.
     let is_basic = |request: &Request| request.other_scheme().is_none();
     if let (Some(path), true) = (&job.netrc, job.requests.iter().all(is_basic)) {
         builder = builder.netrc(to_text(path));
     }
-    match jar {
+    let builder = match jar {
         Some(jar) => builder.cookie_jar(jar),
         None => builder.no_cookies(),
+    };
+    Ok(builder.build())
+}
+
+/// The proxy that the job names, or what the environment says of proxies.
+fn proxy(job: &Job, wallet: &mut Wallet) -> Result<Option<Proxy>, Box<dyn Error>> {
+    let mut proxy = match &job.proxy {
+        Some(url) if !url.is_empty() => Proxy::all(to_text(url))?,
+        _ if job.trust_env => Proxy::from_env(),
+        _ => return Ok(None),
+    };
+    if let Some(credentials) = &job.proxy_auth {
+        proxy = proxy.auth(wallet.auth(credentials));
     }
-    .build()
+    if let Some(hosts) = &job.no_proxy {
+        proxy = proxy.no_proxy(NoProxy::parse(hosts)?);
+    }
+    Ok(Some(proxy.tunnel(job.proxy_tunnel)))
 }
 
 /// As the recorded client has it: IP hosts have cookies, and loopback is as

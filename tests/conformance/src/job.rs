@@ -12,6 +12,8 @@ pub struct Job {
     pub proxy: Option<String>,
     pub proxy_auth: Option<Credentials>,
     pub proxy_tunnel: bool,
+    /// Hosts without a proxy, in place of what the environment says of them.
+    pub no_proxy: Option<String>,
     pub trust_env: bool,
     pub netrc: Option<String>,
     pub requests: Vec<Request>,
@@ -26,6 +28,7 @@ impl Default for Job {
             proxy: None,
             proxy_auth: None,
             proxy_tunnel: false,
+            no_proxy: None,
             trust_env: false,
             netrc: None,
             requests: Vec::new(),
@@ -113,22 +116,8 @@ impl Number {
 impl Job {
     /// What of the job miohttp has no means for.
     pub fn unsupported(&self) -> Option<&'static str> {
-        let proxy = self.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty());
-        if proxy || self.proxy_tunnel || self.proxy_auth.is_some() {
-            return Some("proxies");
-        }
-        if self.trust_env && self.names_a_proxy() {
-            return Some("proxies from the environment");
-        }
-        self.requests.iter().find_map(Request::unsupported)
-    }
-
-    /// Whether the environment does, in either case of its letters.
-    fn names_a_proxy(&self) -> bool {
-        std::env::vars_os().any(|(name, _)| {
-            let name = name.to_string_lossy().to_ascii_lowercase();
-            name.ends_with("_proxy")
-        })
+        let as_is = self.requests.iter().any(|request| request.path_as_is);
+        as_is.then_some("a path that is not normalised")
     }
 }
 
@@ -137,17 +126,6 @@ impl Request {
     pub fn other_scheme(&self) -> Option<&str> {
         let scheme = self.auth_type_for_url_userinfo.as_deref();
         scheme.filter(|scheme| *scheme != "basic")
-    }
-
-    fn unsupported(&self) -> Option<&'static str> {
-        if self.path_as_is {
-            return Some("a path that is not normalised");
-        }
-        let moves_the_port = |entry: &Override| entry.1.port() != entry.3.port();
-        if self.resolve.iter().any(moves_the_port) {
-            return Some("connecting to another port than the URL's");
-        }
-        None
     }
 }
 

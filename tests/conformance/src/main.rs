@@ -2,7 +2,7 @@
 //! the standard output (README.md tells how, and what the words mean).
 //!
 //! It knows no case by its number. What a job asks for and miohttp cannot do
-//! is answered with `unsupported` and counted apart.
+//! is answered with `unsupported`, which counts as failed.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -12,7 +12,6 @@ use crate::job::Job;
 mod client;
 mod job;
 mod outcome;
-mod resolver;
 
 fn main() -> ExitCode {
     match play() {

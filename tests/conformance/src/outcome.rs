@@ -80,6 +80,7 @@ fn kind(error: &Error) -> &'static str {
         Kind::Status => "status",
         Kind::Dns => "dns",
         Kind::Connect => "connect",
+        Kind::ProxyConnect | Kind::ProxyRefused => "proxy",
         Kind::Tls | Kind::Certificate => "tls",
         Kind::Timeout => "timeout",
         // Of payload faults, a body that was cut short is the retryable one.
