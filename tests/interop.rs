@@ -28,6 +28,8 @@ mod httpbin;
 #[cfg(feature = "hickory-dns")]
 #[path = "interop/names.rs"]
 mod names;
+#[path = "interop/proxies.rs"]
+mod proxies;
 mod support;
 
 use std::fs::{self, File};

@@ -1,12 +1,12 @@
-//! What a client shows and asks for in TLS, against openssl, haproxy and nginx:
-//! certificates of its own, pins, versions, names, lists of revoked ones.
+//! What a client shows and asks for in TLS, against openssl, haproxy, nginx and
+//! stunnel: certificates of its own, pins, versions, names, lists of revoked ones.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use miohttp::{Connector, Identity, Kind, Pin, Session, TlsConfig, TlsVersion};
+use miohttp::{Connector, Identity, Kind, Pin, Proxy, Session, TlsConfig, TlsVersion};
 
-use crate::support::interop::{Server, server};
+use crate::support::interop::{self, Server, server};
 
 fn trusting(server: &Server) -> TlsConfig {
     let tls = TlsConfig::new().add_root_pem(&server.ca_pem()).unwrap();
@@ -111,6 +111,34 @@ fn a_certificate_is_shown_where_it_is_asked_for_alone() {
     }
     let stats = session.connector().stats();
     assert_eq!((stats.opened, stats.reused), (2, 2));
+}
+
+#[test]
+fn a_client_proves_itself_through_a_proxy() {
+    // SPEC C20, X2
+    let Some(server) = server("haproxy") else {
+        return;
+    };
+    let Some(via) = interop::server("stunnel") else {
+        return;
+    };
+    let named = trusting(&server).identity(&identity(&server, "client"));
+    let url = url(&server, "CLIENT_PORT");
+    let proxy = |port, tls: &TlsConfig| {
+        let url = format!("https://localhost:{}", via.port_of(port));
+        Proxy::all(url).unwrap().tls(tls)
+    };
+    // To the proxy, to the server, to both: each is asked by its own settings.
+    let session = session(named.clone());
+    let through = proxy("PORT", &trusting(&via));
+    let text = session.get(&url).proxy(through).send().unwrap().text();
+    assert!(text.unwrap().starts_with("client client "));
+    let through = proxy("CLIENT_PORT", &named);
+    let text = session.get(&url).proxy(through).send().unwrap().text();
+    assert!(text.unwrap().starts_with("client client "));
+    let through = proxy("CLIENT_PORT", &trusting(&via));
+    let error = session.get(&url).proxy(through).send().unwrap_err();
+    assert_eq!(error.kind(), Kind::Tls, "{error:#}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #
 #   NAME.sh start DIR    starts the server; writes DIR/env and DIR/log
 #   NAME.sh stop DIR     stops it and removes DIR
+#                        (with OWNER_PID set, once that process has ended, too)
 #   NAME.sh check        starts it, asks it with curl, and stops it
 #
 # DIR/env holds the ports by their names, CA (a PEM file) and CERTS (a folder,
@@ -68,6 +69,9 @@ start() {
     serve
     if all_answer; then
       list_facts >"$dir/env"
+      if [[ -n ${OWNER_PID:-} ]]; then
+        outlive_nobody "$OWNER_PID" </dev/null >/dev/null 2>&1 &
+      fi
       return 0
     fi
     end_server "$dir"
@@ -80,6 +84,13 @@ stop() {
   end_server "$1"
   if [[ -f $1/outside ]]; then rm -rf -- "$(<"$1/outside")"; fi
   rm -rf -- "$1"
+}
+
+# Waits for the end of the process that the server is for, which may come by
+# surprise, and stops the server then.
+outlive_nobody() {
+  while alive "$1" && [[ -d $dir ]]; do sleep 0.5; done
+  stop "$dir"
 }
 
 # In a subshell, so that a failed start does not end this one.

@@ -14,8 +14,9 @@ installed() {
 }
 
 serve() {
-  # What it makes anew each time, and takes a second for, is kept.
   mitmdump --mode "regular@127.0.0.1:$port" --mode "socks5@127.0.0.1:$socks_port"
+  # The first makes an authority, and the second is to have the same.
+  answers "$port" || return 0
   mitmdump --mode "regular@127.0.0.1:$auth_port" --proxyauth user:pass
 }
 

@@ -1,6 +1,6 @@
 //! Real servers on loopback, started by the scripts of `tests/interop`.
 //!
-//! A server that is not installed is no failure: [`start`] says so on the
+//! A server that is not installed is no failure: [`server`] says so on the
 //! test's output and gives `None`, and the test returns. `tests/interop/setup.sh`
 //! installs all of them.
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::enter;
 
@@ -49,18 +49,26 @@ pub(crate) fn server(name: &'static str) -> Option<Arc<Server>> {
     shared(name)
 }
 
-/// The one server of this name, for as long as some test uses it.
+/// The one server of this name, started by who asks for it first. It ends with this
+/// process, whatever becomes of that.
 fn shared(name: &'static str) -> Option<Arc<Server>> {
-    static RUNNING: Mutex<Vec<(&str, Weak<Server>)>> = Mutex::new(Vec::new());
-    let mut running = enter(&RUNNING);
-    let found = running.iter().find(|(other, _)| *other == name);
-    if let Some(server) = found.and_then(|(_, server)| server.upgrade()) {
-        return Some(server);
+    type Running = Arc<OnceLock<Option<Arc<Server>>>>;
+    static RUNNING: Mutex<Vec<(&str, Running)>> = Mutex::new(Vec::new());
+    let place = {
+        let mut running = enter(&RUNNING);
+        match running.iter().find(|(other, _)| *other == name) {
+            Some((_, place)) => Arc::clone(place),
+            None => {
+                running.push((name, Running::default()));
+                Arc::clone(&running[running.len() - 1].1)
+            }
+        }
+    };
+    let server = place.get_or_init(|| start(name).map(Arc::new)).clone();
+    if server.is_none() {
+        println!("SKIPPED: {name} is not installed (tests/interop/setup.sh)");
     }
-    let server = Arc::new(start(name)?);
-    running.retain(|(other, _)| *other != name);
-    running.push((name, Arc::downgrade(&server)));
-    Some(server)
+    server
 }
 
 /// Starts what the script of that name starts. `None` if it is not installed.
@@ -73,7 +81,6 @@ pub(crate) fn start(name: &str) -> Option<Server> {
         .status()
         .unwrap_or_else(|error| panic!("run tests/interop/{name}.sh: {error}"));
     if status.code() == Some(NOT_INSTALLED) {
-        println!("SKIPPED: {name} is not installed (tests/interop/setup.sh)");
         return None;
     }
     let env = fs::read_to_string(dir.join("env")).unwrap_or_default();
@@ -120,6 +127,12 @@ impl Server {
         fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// The file that the script's own word names, such as `MITM_CA`.
+    pub(crate) fn file_of(&self, name: &str) -> Vec<u8> {
+        let path = value(&self.env, name).unwrap_or_else(|| panic!("the script wrote no {name}"));
+        fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// Ends all its programs at once, with nothing said to anybody.
     pub(crate) fn kill(&self) {
         let pids = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
@@ -145,6 +158,7 @@ fn script(name: &str, verb: &str, dir: &Path) -> Command {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/interop/{name}.sh"));
     let mut command = Command::new("bash");
     command.arg(path).arg(verb).arg(dir).stdin(Stdio::null());
+    command.env("OWNER_PID", process::id().to_string());
     command
 }
 
