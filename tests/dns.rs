@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miohttp::{
-    AddressFilter, Answer, Connector, ConnectorBuilder, Error, IpFamily, Kind, Phase, Query,
+    AddressFilter, Answer, Connector, ConnectorBuilder, Error, IpFamily, Kind, Phase, Proxy, Query,
     Resolve, RetryPolicy, Session, Timeout, Timeouts,
 };
 use support::{Gate, Peer, enter, ok, response};
@@ -196,6 +196,52 @@ fn every_hop_of_a_redirect_is_judged() {
         &peer.url(&format!("/to/{}", peer.address())),
         "here",
     );
+}
+
+/// A proxy is the program's own word; what it is asked for is not.
+#[test]
+fn a_proxy_is_asked_for_nothing_that_is_refused() {
+    // SPEC Q2, D9: on each hop, also over a connection that stands.
+    let gate = Peer::start(|conn| {
+        while let Some(request) = conn.next_request()? {
+            match (request.method.as_str(), request.target.rsplit_once("/to/")) {
+                ("CONNECT", _) => conn.write("HTTP/1.1 200 OK\r\n\r\n")?,
+                (_, Some((_, host))) => {
+                    let location = format!("http://{host}/");
+                    conn.write(response("302 Found", &[("Location", &location)], ""))?;
+                }
+                _ => conn.write(ok("here"))?,
+            }
+        }
+        Ok(())
+    });
+    for tunnel in [false, true] {
+        let proxy = Proxy::all(format!("http://{}", gate.address())).unwrap();
+        let connector = nobody()
+            .force_close(false)
+            .address_filter(AddressFilter::public_only())
+            .build();
+        let builder = Session::builder().connector(connector);
+        let session = builder.proxy(proxy.tunnel(tunnel)).build();
+        gets(&session, "http://a.test/", "here");
+        gets(&session, "http://8.8.8.8/to/b.test", "here");
+        let before = gate.request_count();
+        for host in [
+            "10.0.0.1",
+            "0x7f.1",
+            "[::ffff:10.0.0.1]",
+            "localhost",
+            "x.localhost",
+        ] {
+            fails(&session, &format!("http://{host}/"), Kind::Blocked);
+        }
+        assert_eq!(gate.request_count(), before);
+        for result in get(&session, "http://a.test/to/169.254.169.254") {
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.history().len()), (Kind::Blocked, 1));
+        }
+        assert_eq!(gate.request_count(), before + 2, "the redirect alone");
+    }
 }
 
 /// What the filter refused once it refuses again.

@@ -7,7 +7,8 @@ use url::Url;
 use super::retry::Spent;
 use super::{Cookies, Hsts, TlsSource};
 use crate::auth::{Auth, Netrc};
-use crate::job::PoolKey;
+use crate::error::Error;
+use crate::job::{Config, PoolKey};
 use crate::tls::Client;
 
 /// One handle instead of several, so that a request clones one.
@@ -20,18 +21,27 @@ struct Shared {
     cookies: Cookies,
     netrc: Option<Netrc>,
     hsts: Hsts,
+    /// The connector's.
+    config: Arc<Config>,
     spent: Spent,
     /// The key of the request before: most go where that one went.
     last: Mutex<Option<PoolKey>>,
 }
 
 impl Context {
-    pub(crate) fn new(tls: TlsSource, cookies: Cookies, netrc: Option<Netrc>, hsts: Hsts) -> Self {
+    pub(crate) fn new(
+        tls: TlsSource,
+        cookies: Cookies,
+        netrc: Option<Netrc>,
+        hsts: Hsts,
+        config: Arc<Config>,
+    ) -> Self {
         Self(Arc::new(Shared {
             tls,
             cookies,
             netrc,
             hsts,
+            config,
             spent: Spent::default(),
             last: Mutex::new(None),
         }))
@@ -52,6 +62,18 @@ impl Context {
 
     pub(super) fn hsts(&self) -> &Hsts {
         &self.0.hsts
+    }
+
+    /// Whether the connector lets a proxy be asked for this, as far as it can
+    /// tell. Asked where one connection to a proxy serves all origins; any
+    /// other is judged when it is opened.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn judge(&self, url: &Url) -> Result<(), Error> {
+        let host = url.host_str().unwrap_or_default();
+        let judged = self.0.config.dns.judge(host);
+        judged.map_err(|fault| fault.into_error(host))
     }
 
     pub(super) fn spent(&self) -> &Spent {
@@ -97,7 +119,7 @@ mod tests {
         let tls = TlsSource::new(crate::tls::Settings::default());
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
-        let context = Context::new(tls, Cookies::None, None, None);
+        let context = Context::new(tls, Cookies::None, None, None, Arc::default());
         for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
             let key = context.key(host, port, None);
             assert_eq!((key.host(), key.port()), (host, port));

@@ -414,6 +414,8 @@ impl Call {
         self.begin_hop();
         match self.into_exchange() {
             Ok(exchange) => Next::Again(exchange),
+            // As where it is judged when a connection is opened.
+            Err((call, cause)) if cause.kind() == Kind::Blocked => call.fail(cause),
             Err((mut call, cause)) => {
                 // The caller's request was sound: what is wrong with this one
                 // came with the redirect, which so has not been followed.

@@ -177,7 +177,10 @@ struct Through {
 impl Through {
     fn new(server: Arc<Server>, request: &Request, context: &Context) -> Result<Self, Error> {
         let via = match server.kind() {
-            Kind::Http | Kind::Https if server.forwards(&request.url) => Via::Forward,
+            Kind::Http | Kind::Https if server.forwards(&request.url) => {
+                context.judge(&request.url)?;
+                Via::Forward
+            }
             Kind::Http | Kind::Https => Via::Connect {
                 fields: of_connect(&server)?,
                 login: server.asked().map(Asked::id),

@@ -13,7 +13,7 @@ use super::{DnsFault, Lookup};
 /// dropped, so that one answer cannot fill the memory or a dial's plan.
 const MAX_ADDRESSES: usize = 256;
 
-/// The reply to one [`Query`]; it can be sent to another thread.
+/// The reply to one [`Query`](crate::Query); it can be sent to another thread.
 ///
 /// Exactly one of [`addresses`](Self::addresses),
 /// [`not_found`](Self::not_found) and [`fail`](Self::fail) ends it, with any

@@ -168,6 +168,10 @@ impl Connector {
         (!config.force_close).then_some(config.keepalive)
     }
 
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.inner.config
+    }
+
     pub(crate) fn tls(&self) -> &TlsSource {
         &self.inner.tls
     }

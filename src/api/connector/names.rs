@@ -80,7 +80,7 @@ impl ConnectorBuilder {
     ///
     /// What the program says itself is not judged: a
     /// [`host_override`](Self::host_override), the address of a proxy, a Unix
-    /// socket. Through a proxy the target is judged as far as it is known here:
+    /// socket, what a transport of its own finds by itself. Through a proxy the target is judged as far as it is known here:
     /// IP literals, `localhost`, and names this side looks up (socks4, socks5). A
     /// name that the proxy looks up is the proxy's to judge.
     ///

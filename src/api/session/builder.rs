@@ -262,7 +262,8 @@ impl SessionBuilder {
             true => self.netrc.or_else(|| Some(Netrc::of_environment())),
             false => self.netrc,
         };
-        let context = Context::new(tls, cookies, netrc, self.hsts);
+        let config = connector.config().clone();
+        let context = Context::new(tls, cookies, netrc, self.hsts, config);
         Session {
             inner: Arc::new(Inner {
                 connector,
