@@ -99,87 +99,104 @@ pub(crate) fn original(error: rustls::Error) -> rustls::Error {
 /// A sentence on why the certificate of `server` was refused.
 #[cold]
 pub(crate) fn describe(error: &rustls::Error, server: &str) -> String {
-    let what = match error {
-        rustls::Error::InvalidCertificate(error) => refused(error),
-        rustls::Error::InvalidCertRevocationList(error) => {
-            return format!(
-                "a revocation list for the certificate of {server} {}",
-                list(error)
-            );
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = match error {
+        rustls::Error::InvalidCertificate(error) => {
+            let _ = write!(text, "the certificate of {server} ");
+            match plainly(error) {
+                Some(plain) => text.write_str(plain),
+                None => in_detail(&mut text, error),
+            }
         }
-        rustls::Error::NoCertificatesPresented => return format!("{server} showed no certificate"),
-        _ => "was refused".to_owned(),
+        rustls::Error::InvalidCertRevocationList(error) => {
+            let what = list(error);
+            write!(
+                text,
+                "a revocation list for the certificate of {server} {what}"
+            )
+        }
+        rustls::Error::NoCertificatesPresented => write!(text, "{server} showed no certificate"),
+        _ => write!(text, "the certificate of {server} was refused"),
     };
-    format!("the certificate of {server} {what}")
+    text
 }
 
-fn refused(error: &CertificateError) -> String {
+fn plainly(error: &CertificateError) -> Option<&'static str> {
     use CertificateError as E;
-    match error {
-        E::BadEncoding => "is damaged".to_owned(),
-        E::Expired => "has expired".to_owned(),
-        E::ExpiredContext { time, not_after } => {
-            let days = time.as_secs().saturating_sub(not_after.as_secs()) / 86400;
-            match days {
-                0 => format!("expired at {}, today", utc(*not_after)),
-                days => format!("expired at {}, {days} days ago", utc(*not_after)),
-            }
-        }
-        E::NotValidYet => "is not valid yet".to_owned(),
-        E::NotValidYetContext { time, not_before } => format!(
-            "is not valid before {}; the clock here says {}",
-            utc(*not_before),
-            utc(*time)
-        ),
-        E::Revoked => "was revoked".to_owned(),
-        E::UnhandledCriticalExtension => "has a critical extension that is not known".to_owned(),
-        E::UnknownIssuer => "was issued by an authority that is not trusted".to_owned(),
+    Some(match error {
+        E::BadEncoding => "is damaged",
+        E::Expired => "has expired",
+        E::NotValidYet => "is not valid yet",
+        E::Revoked => "was revoked",
+        E::UnhandledCriticalExtension => "has a critical extension that is not known",
+        E::UnknownIssuer => "was issued by an authority that is not trusted",
         E::UnknownRevocationStatus => {
-            "is covered by none of the revocation lists, or one of its issuers is not".to_owned()
+            "is covered by none of the revocation lists, or one of its issuers is not"
         }
-        E::ExpiredRevocationList => "is covered by an expired revocation list only".to_owned(),
-        E::ExpiredRevocationListContext { next_update, .. } => format!(
-            "is covered only by a revocation list that expired at {}",
-            utc(*next_update)
-        ),
-        E::BadSignature => "is not signed by its issuer, or not by the key it shows".to_owned(),
+        E::ExpiredRevocationList => "is covered by an expired revocation list only",
+        E::BadSignature => "is not signed by its issuer, or not by the key it shows",
         E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "is signed in a way that is not accepted".to_owned()
+            "is signed in a way that is not accepted"
         }
-        E::NotValidForName => "is for other names".to_owned(),
-        E::NotValidForNameContext { presented, .. } => other_names(presented),
-        E::InvalidPurpose => "is not meant for servers".to_owned(),
+        E::NotValidForName => "is for other names",
+        E::InvalidPurpose => "is not meant for servers",
+        _ => return None,
+    })
+}
+
+fn in_detail(text: &mut String, error: &CertificateError) -> fmt::Result {
+    use CertificateError as E;
+    match error {
+        E::ExpiredContext { time, not_after } => {
+            write!(text, "expired at {}", Utc(*not_after))?;
+            match time.as_secs().saturating_sub(not_after.as_secs()) / 86400 {
+                0 => Ok(()),
+                days => write!(text, ", {days} days ago"),
+            }
+        }
+        E::NotValidYetContext { time, not_before } => {
+            let (from, now) = (Utc(*not_before), Utc(*time));
+            write!(
+                text,
+                "is not valid before {from}; the clock here says {now}"
+            )
+        }
+        E::ExpiredRevocationListContext { next_update, .. } => {
+            let end = Utc(*next_update);
+            write!(
+                text,
+                "is covered only by a revocation list that expired at {end}"
+            )
+        }
+        E::NotValidForNameContext { presented, .. } => other_names(text, presented),
         E::InvalidPurposeContext { presented, .. } => {
-            let mut text = "is not meant for servers".to_owned();
+            text.write_str("is not meant for servers")?;
             for (index, purpose) in presented.iter().take(MAX_NAMES).enumerate() {
                 let comma = if index == 0 { ", but for: " } else { "; " };
-                let _ = write!(text, "{comma}{purpose}");
+                write!(text, "{comma}{purpose}")?;
             }
-            text
+            Ok(())
         }
-        E::Other(OtherError(error)) => match error.downcast_ref::<Untrusted>() {
-            Some(untrusted) => untrusted.to_string(),
-            None => by_another_name(&error.to_string()),
-        },
-        error => by_another_name(&format!("{error:?}")),
+        E::Other(OtherError(error)) if error.is::<Untrusted>() => write!(text, "{error}"),
+        E::Other(OtherError(error)) => by_another_name(text, &error.to_string()),
+        error => by_another_name(text, &format!("{error:?}")),
     }
 }
 
 /// What the verifier says in a word of its own.
-fn by_another_name(error: &str) -> String {
-    match error {
-        "CaUsedAsEndEntity" => "is that of an authority (CA:TRUE), not of a server".to_owned(),
-        "EndEntityUsedAsCa" => "was issued by something that is no authority".to_owned(),
+fn by_another_name(text: &mut String, error: &str) -> fmt::Result {
+    text.write_str(match error {
+        "CaUsedAsEndEntity" => "is that of an authority (CA:TRUE), not of a server",
+        "EndEntityUsedAsCa" => "was issued by something that is no authority",
         "NameConstraintViolation" => {
-            "is for a name that its issuer may not vouch for (name constraints)".to_owned()
+            "is for a name that its issuer may not vouch for (name constraints)"
         }
-        "PathLenConstraintViolated" => {
-            "has more authorities above it than one of them allows".to_owned()
-        }
-        "UnsupportedCertVersion" => "is not of version 3".to_owned(),
-        other => format!("was refused: {}", Shown(other)),
-    }
+        "PathLenConstraintViolated" => "has more authorities above it than one of them allows",
+        "UnsupportedCertVersion" => "is not of version 3",
+        other => return write!(text, "was refused: {}", Shown(other)),
+    })
 }
 
 fn list(error: &CertRevocationListError) -> &'static str {
@@ -192,19 +209,20 @@ fn list(error: &CertRevocationListError) -> &'static str {
     }
 }
 
-fn other_names(presented: &[String]) -> String {
+fn other_names(text: &mut String, presented: &[String]) -> fmt::Result {
     if presented.is_empty() {
-        return "is for no name at all; a common name alone does not count (RFC 6125)".to_owned();
+        let none = "is for no name at all; a common name alone does not count (RFC 6125)";
+        return text.write_str(none);
     }
-    let mut text = "is not for this name, but for ".to_owned();
+    text.write_str("is not for this name, but for ")?;
     for (index, name) in presented.iter().take(MAX_NAMES).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
-        let _ = write!(text, "{comma}{}", Shown(bare(name)));
+        write!(text, "{comma}{}", Shown(bare(name)))?;
     }
-    if let Some(more @ 1..) = presented.len().checked_sub(MAX_NAMES) {
-        let _ = write!(text, " and {more} more");
+    match presented.len().checked_sub(MAX_NAMES) {
+        Some(more @ 1..) => write!(text, " and {more} more"),
+        _ => Ok(()),
     }
-    text
 }
 
 /// The name inside `DnsName("a.test")` or `IpAddress(127.0.0.1)`.
@@ -242,26 +260,29 @@ impl fmt::Debug for Shown<'_> {
 }
 
 /// A moment as people write it: `2020-01-31 12:00:00 UTC`.
-fn utc(time: UnixTime) -> String {
-    let seconds = time.as_secs();
-    let (days, rest) = (seconds / 86400, seconds % 86400);
-    // Years of the calendar that begins with March, so that the leap day is the last,
-    // in eras of 400 of them. The first era begins 719,468 days before 1970.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Five months have 153 days.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month < 3);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+struct Utc(UnixTime);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (days, rest) = (seconds / 86400, seconds % 86400);
+        // Years of the calendar that begins with March, so that the leap day is the
+        // last, in eras of 400. The first era begins 719,468 days before 1970.
+        let days = days + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        // Five months have 153 days.
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = era * 400 + year + u64::from(month < 3);
+        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"
+        )
+    }
 }
 
 #[cfg(test)]
@@ -282,7 +303,7 @@ mod tests {
             (253_402_300_799, "9999-12-31 23:59:59 UTC"),
         ] {
             let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-            assert_eq!(utc(time), text);
+            assert_eq!(Utc(time).to_string(), text);
         }
     }
 
@@ -309,9 +330,13 @@ mod tests {
             ),
         ];
         for (presented, expected) in cases {
-            assert_eq!(other_names(&presented), expected);
+            let mut text = String::new();
+            other_names(&mut text, &presented).unwrap();
+            assert_eq!(text, expected);
         }
-        assert!(other_names(&[dns(&"x".repeat(5000))]).len() < 200);
+        let mut text = String::new();
+        other_names(&mut text, &[dns(&"x".repeat(5000))]).unwrap();
+        assert!(text.len() < 200);
     }
 
     #[test]

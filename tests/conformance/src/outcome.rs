@@ -81,7 +81,7 @@ fn kind(error: &Error) -> &'static str {
         Kind::Dns => "dns",
         Kind::Connect => "connect",
         Kind::ProxyConnect | Kind::ProxyRefused => "proxy",
-        Kind::Tls | Kind::Certificate => "tls",
+        Kind::Tls | Kind::Certificate | Kind::Fingerprint => "tls",
         Kind::Timeout => "timeout",
         // Of payload faults, a body that was cut short is the retryable one.
         Kind::Payload if error.is_retryable() => "incomplete",
