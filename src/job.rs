@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Look,
     /// A lookup has an answer, or a part of one.
     Resolved(dns::LookupId, dns::Lookup),
+    /// Steps of handshakes were taken elsewhere.
+    Stepped,
     Control(Control),
 }
 
@@ -351,6 +353,13 @@ impl PoolKey {
 
     pub(crate) fn tls(&self) -> Option<&tls::Client> {
         self.0.tls.as_ref()
+    }
+
+    /// Whether its handshakes may run foreign code, on whatever thread does them.
+    pub(crate) fn has_foreign_tls(&self) -> bool {
+        let through = self.route().and_then(Route::tls_name);
+        let through = through.is_some_and(|(client, _)| client.is_foreign());
+        through || self.tls().is_some_and(tls::Client::is_foreign)
     }
 
     /// The name the server has to prove, where it has to.

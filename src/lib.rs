@@ -63,7 +63,8 @@
 //! waited for. A thread that blocks in `send`, or in the reading of a body, sends
 //! and receives by itself meanwhile, over a connection it is lent for that one
 //! call: see [`ConnectorBuilder::caller_drives`]. A request body that is not in
-//! memory is read by a thread of its own while it is sent: see [`Body`].
+//! memory is read by a thread of its own while it is sent: see [`Body`]. TLS handshakes
+//! that run code of the caller's, or that may block, are done by up to eight more.
 //!
 //! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
 //! backend run on the connector's thread; decompression and JSON are done by

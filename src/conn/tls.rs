@@ -44,6 +44,7 @@ use crate::job::TlsInfo;
 use crate::sync::lock;
 use crate::tls::Client;
 
+mod contain;
 mod fault;
 mod window;
 
@@ -114,8 +115,14 @@ impl TlsSession {
     /// without brackets. The ClientHello lies in [`outgoing`](Self::outgoing) at once.
     pub(crate) fn new(client: &Client, server_name: &str) -> Result<Self, TlsFault> {
         let name = parse_name(server_name)?;
-        let connection = UnbufferedClientConnection::new(client.config().clone(), name)
-            .map_err(TlsFault::Handshake)?;
+        let make = || {
+            UnbufferedClientConnection::new(client.config().clone(), name)
+                .map_err(TlsFault::Handshake)
+        };
+        let connection = match client.is_foreign() {
+            false => make()?,
+            true => contain::contain(make)?,
+        };
         let mut session = Self {
             client: client.clone(),
             connection,
@@ -279,6 +286,11 @@ impl TlsSession {
         }
     }
 
+    /// Whether it may run foreign code.
+    fn is_foreign(&self) -> bool {
+        self.client.is_foreign()
+    }
+
     /// What the handshake has settled; `None` before that.
     pub(crate) fn info(&self) -> Option<TlsInfo> {
         let suite = self.connection.negotiated_cipher_suite()?.suite();
@@ -314,6 +326,13 @@ impl TlsSession {
 
     /// Runs rustls over everything in `inbound`. True if `limit` stopped it.
     fn receive(&mut self, plain: &mut BytesMut, limit: usize) -> Result<bool, TlsFault> {
+        match self.is_foreign() {
+            false => self.take_records(plain, limit),
+            true => self.contained(|session| session.take_records(plain, limit)),
+        }
+    }
+
+    fn take_records(&mut self, plain: &mut BytesMut, limit: usize) -> Result<bool, TlsFault> {
         loop {
             let incoming = self.inbound.front_mut(usize::MAX);
             let UnbufferedStatus { mut discard, state } =
@@ -372,6 +391,20 @@ impl TlsSession {
     /// Lets `put` write into `outbound`, `guess` bytes or as many as it asks for. False if
     /// the session cannot write now.
     fn write(
+        &mut self,
+        guess: usize,
+        put: impl Fn(
+            &mut WriteTraffic<'_, ClientConnectionData>,
+            &mut [u8],
+        ) -> Result<usize, EncryptError>,
+    ) -> Result<bool, TlsFault> {
+        match self.is_foreign() {
+            false => self.put_records(guess, put),
+            true => self.contained(|session| session.put_records(guess, put)),
+        }
+    }
+
+    fn put_records(
         &mut self,
         guess: usize,
         put: impl Fn(

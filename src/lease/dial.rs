@@ -41,6 +41,11 @@ impl Lessee {
         now: &mut Instant,
     ) -> Dialed {
         let key = &exchange.key;
+        // It may block for longer than any limit. The reactor keeps limits all the
+        // same, and has threads for that.
+        if key.has_foreign_tls() {
+            return Dialed::Declined;
+        }
         let Some((address, target)) = self.known_address(key).filter(|_| INTERRUPTIBLE) else {
             return Dialed::Declined;
         };

@@ -13,6 +13,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::exchange::Entry;
+use super::handshake::Handshakes;
 use super::socket::Socket;
 use super::table::Table;
 use super::timer::{Owner, Timers};
@@ -45,6 +46,7 @@ pub(crate) struct Engine<N: Net> {
     pub(super) pool: Arc<ConnPool<N::Stream>>,
     pub(super) config: Arc<Config>,
     pub(super) lookups: Box<dyn Lookups>,
+    pub(super) handshakes: Box<dyn Handshakes<N::Stream>>,
     pub(super) names: Cache<ExchangeId>,
     pub(super) exchanges: HashMap<ExchangeId, Entry<N>, Cheaply>,
     pub(super) sockets: Table<Socket<N>>,
@@ -104,6 +106,7 @@ impl<N: Net> Engine<N> {
         mailbox: Arc<Mailbox<Command>>,
         pool: Arc<ConnPool<N::Stream>>,
         lookups: Box<dyn Lookups>,
+        handshakes: Box<dyn Handshakes<N::Stream>>,
         config: Arc<Config>,
     ) -> Self {
         let now = net.now();
@@ -114,6 +117,7 @@ impl<N: Net> Engine<N> {
             pool,
             config,
             lookups,
+            handshakes,
             names,
             exchanges: HashMap::default(),
             sockets: Table::new(),
@@ -195,6 +199,7 @@ impl<N: Net> Engine<N> {
             Command::Wake(id) => self.wake(id),
             Command::Cancel(id, how) => self.cancel(id, how),
             Command::Resolved(id, lookup) => self.resolved(id, lookup),
+            Command::Stepped => self.stepped(),
             Command::Unwatched(token) => self.unwatched(Token(token)),
             // It is looked after every wait, and this has ended one.
             Command::Look => {}

@@ -6,6 +6,7 @@
 mod dial;
 mod engine;
 mod exchange;
+mod handshake;
 mod socket;
 mod table;
 #[cfg(all(test, not(loom)))]
@@ -17,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 use engine::{Engine, Lookups, Turn};
+use handshake::Workers as Handshakers;
 
 use crate::delivery::{self, ConnPool};
 use crate::dns::{Answer, LookupId, Query, Workers};
@@ -101,7 +103,9 @@ fn run(
         mailbox: mailbox.clone(),
     });
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        let mut engine = Engine::new(net, mailbox.clone(), pool.clone(), lookups, config);
+        let handshakes = Box::new(Handshakers::new(mailbox.clone()));
+        let (mail, pool) = (mailbox.clone(), pool.clone());
+        let mut engine = Engine::new(net, mail, pool, lookups, handshakes, config);
         while engine.turn() == Turn::Continue {}
     }));
     if ran.is_err() {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::dial::Away;
 use super::engine::{Engine, Pooled};
 use super::exchange::Running;
 use super::timer::Owner;
@@ -30,6 +31,8 @@ pub(super) enum Socket<N: Net> {
         /// T6: of the handshake, once it has begun.
         tls: Option<Instant>,
     },
+    /// The same, while its next step is taken elsewhere.
+    Away(Box<Away<N::Stream>>),
     /// Carries an exchange.
     Busy {
         exchange: ExchangeId,
@@ -63,6 +66,7 @@ impl<N: Net> Socket<N> {
                 net.deregister(lent.link().stream_mut());
                 lent.discard();
             }
+            Self::Away(away) => away.close(net),
             Self::Idle { .. } => {}
         }
     }
@@ -93,6 +97,7 @@ impl<N: Net> Engine<N> {
         match self.sockets.get_mut(ready.token) {
             None | Some(Socket::Idle { .. }) => {}
             Some(Socket::Attempt { link, .. }) => link.ready(ready.state),
+            Some(Socket::Away(away)) => away.note(ready.state),
             Some(Socket::Busy { lent, .. } | Socket::Draining { lent, .. }) => {
                 lent.link().ready(ready.state);
             }
@@ -107,7 +112,7 @@ impl<N: Net> Engine<N> {
     pub(super) fn drive(&mut self, token: Token) {
         match self.sockets.get_mut(token) {
             // Closed meanwhile; its event had been fetched before.
-            None => {}
+            None | Some(Socket::Away(_)) => {}
             Some(Socket::Attempt { .. }) => self.drive_attempt(token),
             Some(Socket::Busy { .. }) => self.drive_busy(token),
             Some(Socket::Draining { .. }) => self.drive_draining(token),
@@ -220,7 +225,7 @@ impl<N: Net> Engine<N> {
         };
         match self.sockets.replace(token, idle)? {
             Socket::Busy { lent, .. } | Socket::Draining { lent, .. } => Some(lent),
-            Socket::Attempt { .. } | Socket::Idle { .. } => None,
+            Socket::Attempt { .. } | Socket::Away(_) | Socket::Idle { .. } => None,
         }
     }
 
@@ -293,7 +298,11 @@ impl<N: Net> Engine<N> {
             if let Socket::Draining { entered, .. } = &socket {
                 self.timers.remove(Owner::Socket(token), *entered);
             }
+            let is_away = matches!(socket, Socket::Away(_));
             socket.close(&mut self.net);
+            if is_away && let Some(link) = self.handshakes.withdraw(token) {
+                self.give_up(link);
+            }
         }
     }
 

@@ -8,6 +8,8 @@ mod control;
 mod dialing;
 mod faults;
 #[cfg(feature = "tls")]
+mod foreign;
+#[cfg(feature = "tls")]
 mod layers;
 mod leases;
 mod lending;

@@ -136,7 +136,10 @@ impl TlsConfig {
     /// verifier, its versions, ALPN, identity and tickets. It is used as it is, and
     /// any further setter makes every request an error, so that no pin is lost in
     /// silence. Its handshakes are never done on the reactor's thread, so its parts
-    /// may block, or panic, which fails the one request.
+    /// may block, or panic, which fails the one request. (At most eight block at a time;
+    /// other handshakes of this kind wait for one of them to end, and nobody else does.)
+    /// Once the connection is open, a store of tickets and the ciphers are called by
+    /// whoever drives it, which may be that thread: they must not block.
     ///
     /// The type is that of rustls 0.23, which is at hand as
     /// [`miohttp::rustls`](crate::rustls).

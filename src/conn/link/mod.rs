@@ -13,6 +13,7 @@
 //! could do and remembers, for edge-triggered drivers, whether the socket may
 //! still be readable or writable.
 
+mod foreign;
 mod stages;
 mod wire;
 
@@ -29,6 +30,7 @@ use crate::net::{Address, Readiness, Stream};
 use crate::proto::tunnel::ProxyFault;
 use crate::tls;
 
+pub(crate) use self::foreign::Step;
 pub(crate) use self::stages::{Stage, barren};
 
 /// How much ciphertext may wait for the socket while more is being encrypted.

@@ -40,7 +40,8 @@ impl Stage {
 }
 
 impl<S: Stream> Link<S> {
-    /// Goes on towards [`Stage::Open`]; true once there.
+    /// Goes on towards [`Stage::Open`]; true once there. This may run foreign code, and
+    /// so block.
     pub(crate) fn establish(&mut self) -> Result<bool, LinkFault> {
         while self.stage != Stage::Open {
             if !self.step()? {
@@ -83,7 +84,7 @@ impl<S: Stream> Link<S> {
     }
 
     /// Whose handshake this stage is.
-    fn whose(&self) -> Option<(&tls::Client, &str)> {
+    pub(super) fn whose(&self) -> Option<(&tls::Client, &str)> {
         match self.stage {
             Stage::ProxyHandshake => self.detour.as_ref()?.tls_name(),
             Stage::Handshake => self

@@ -23,6 +23,8 @@ pub(crate) enum TlsFault {
     Alert(AlertDescription),
     /// The server chose another protocol than HTTP/1.1.
     Protocol(Vec<u8>),
+    /// Foreign code in it did.
+    Panicked,
     /// The socket ended during the handshake.
     Closed,
     /// Something was to be sent after our own close_notify.
@@ -71,7 +73,9 @@ impl TlsFault {
             }
             Self::Alert(alert) => error.with_source(rustls::Error::AlertReceived(alert)),
             Self::Pinned(_, fingerprints) => error.with_fingerprints(fingerprints),
-            Self::BadName(_) | Self::Protocol(_) | Self::Closed | Self::Ended => error,
+            Self::BadName(_) | Self::Protocol(_) | Self::Panicked | Self::Closed | Self::Ended => {
+                error
+            }
         }
     }
 }
@@ -121,6 +125,7 @@ impl fmt::Display for TlsFault {
                 "the server chose {:?} by ALPN, which is not spoken here",
                 String::from_utf8_lossy(name)
             ),
+            Self::Panicked => f.write_str("the code of the TLS configuration panicked"),
             Self::Closed => f.write_str("closed during the TLS handshake"),
             Self::Ended => f.write_str("the TLS session was ended before"),
             Self::Record(_) => f.write_str("a TLS record cannot be accepted"),

@@ -10,6 +10,7 @@
 //! A dial belongs to one exchange and ends with it. Its slot is free when its
 //! sockets are closed.
 
+mod away;
 mod detour;
 mod fixed;
 mod names;
@@ -30,6 +31,7 @@ use crate::error::{Error, Kind, Phase};
 use crate::job::{Exchange, ExchangeId, PoolKey, Progress};
 use crate::net::{Net, Token};
 use crate::pool::Permit;
+pub(super) use away::Away;
 use detour::Target;
 use fixed::Fixed;
 
@@ -90,6 +92,7 @@ impl<N: Net> Dial<N> {
                 Some(Socket::Attempt { deadline, tls, .. }) => {
                     deadline.iter().chain(tls.iter()).min().copied()
                 }
+                Some(Socket::Away(away)) => away.deadline.iter().chain(&away.tls).min().copied(),
                 _ => None,
             });
         attempts.chain(next).chain(self.names_by()).min()
@@ -102,6 +105,7 @@ impl<N: Net> Dial<N> {
             .iter()
             .filter_map(|&token| match sockets.get_mut(token) {
                 Some(Socket::Attempt { link, .. }) => Some(link.stage()),
+                Some(Socket::Away(away)) => Some(away.stage),
                 _ => None,
             });
         stages.find(|stage| *stage != Stage::Connect)

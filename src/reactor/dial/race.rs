@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::detour::is_final;
 use crate::conn::connect_error;
-use crate::conn::link::{Link, Stage};
+use crate::conn::link::{Link, LinkFault, Stage, Step};
 use crate::conn::tunnel::Detour;
 use crate::error::{Error, Timeout};
 use crate::job::{ExchangeId, PoolKey, Route};
@@ -125,8 +125,24 @@ impl<N: Net> Engine<N> {
             return;
         };
         let (id, stage) = (*exchange, link.stage());
-        match link.establish() {
-            Ok(false) => {
+        let step = link.establish_here();
+        self.attempt_stepped(id, token, stage, step);
+    }
+
+    /// An attempt has gone on, from this stage.
+    pub(super) fn attempt_stepped(
+        &mut self,
+        id: ExchangeId,
+        token: Token,
+        stage: Stage,
+        step: Result<Step, LinkFault>,
+    ) {
+        let Some(Socket::Attempt { link, .. }) = self.sockets.get_mut(token) else {
+            return;
+        };
+        match step {
+            Ok(Step::Open) => self.won(id, token),
+            Ok(step) => {
                 if link.is_refused() {
                     self.hear_out(token);
                     self.schedule(id);
@@ -135,8 +151,10 @@ impl<N: Net> Engine<N> {
                     self.begin_stage(id, token);
                     self.schedule(id);
                 }
+                if step == Step::Foreign {
+                    self.send_away(token);
+                }
             }
-            Ok(true) => self.won(id, token),
             Err(fault) => {
                 let (stage, address) = (link.stage(), link.address().clone());
                 self.attempt_broken(id, token, |route| {
@@ -200,14 +218,15 @@ impl<N: Net> Engine<N> {
         let (attempts, limit) = (dial.attempts.clone(), exchange.limits.sock_connect);
         let tls_limit = exchange.limits.rare.as_ref().and_then(|rare| rare.tls);
         for token in attempts {
-            let Some(Socket::Attempt {
-                deadline,
-                tls,
-                link,
-                ..
-            }) = self.sockets.get_mut(token)
-            else {
-                continue;
+            let (deadline, tls, stage, address) = match self.sockets.get_mut(token) {
+                Some(Socket::Attempt {
+                    deadline,
+                    tls,
+                    link,
+                    ..
+                }) => (&*deadline, &*tls, link.stage(), link.address()),
+                Some(Socket::Away(away)) => (&away.deadline, &away.tls, away.stage, &away.address),
+                _ => continue,
             };
             let is_over = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
             let (which, length) = match (is_over(deadline), is_over(tls)) {
@@ -215,8 +234,7 @@ impl<N: Net> Engine<N> {
                 (false, true) => (Timeout::Tls, tls_limit),
                 (false, false) => continue,
             };
-            let phase = link.stage().phase();
-            let address = link.address().clone();
+            let (phase, address) = (stage.phase(), address.clone());
             if let Some(refusal) = self.overdue_refusal(id, token) {
                 return self.decided(id, refusal);
             }

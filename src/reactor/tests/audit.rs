@@ -47,6 +47,7 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
         }
     }
 
+    let mut away_links = sim.steps.tokens();
     let (mut sockets, mut resting) = (0, 0);
     for (token, socket) in sim.engine.sockets.iter() {
         sockets += 1;
@@ -56,6 +57,14 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
                     claimed.remove(&(token, *exchange)),
                     "an attempt nobody makes"
                 );
+            }
+            Socket::Away(away) => {
+                assert!(
+                    claimed.remove(&(token, away.exchange)),
+                    "an attempt nobody makes"
+                );
+                let there = away_links.iter().position(|link| *link == token);
+                away_links.remove(there.expect("a link that is away"));
             }
             Socket::Busy { exchange, lent } => {
                 assert!(
@@ -76,7 +85,9 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     // Out of the poller's sight: with a caller, parked, or idle since lately.
     let (driven, parked) = sim.pool.survey();
     let leased = driven.len() + parked.len();
-    let unseen = sim.world.open().checked_sub(sockets + leased);
+    // Those that are away from nobody are shut, and hold no slot.
+    let gone = away_links.len();
+    let unseen = sim.world.open().checked_sub(sockets + leased + gone);
     let unseen = unseen.expect("an open socket for each that is driven or parked");
     for id in driven.iter().chain(&parked) {
         held.count(&sim.leases[id]);

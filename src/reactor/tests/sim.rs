@@ -5,12 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::super::engine::{Engine, Lookups, Turn};
+use super::super::handshake::{Handshakes, Stepped};
 use super::audit::audit;
 pub(super) use super::request::{Ask, Probe, get, post};
+use crate::conn::link::Link;
 use crate::delivery::ConnPool;
 use crate::dns::{DnsFault, Lookup, LookupId, Query};
 use crate::handoff::mailbox::Mailbox;
 use crate::job::{Cancel, Command, Config, Control, PoolKey};
+use crate::net::Token;
 use crate::net::sim::{Peer, SimNet, SimStream, World};
 use crate::pool::{LeaseId, Limits, Pool};
 use crate::sync::{Arc, Mutex, lock};
@@ -76,6 +79,7 @@ pub(super) struct Sim {
     pub(super) mailbox: Arc<Mailbox<Command>>,
     pub(super) pool: Arc<ConnPool<SimStream>>,
     pub(super) names: Names,
+    pub(super) steps: Steps,
     /// The keys of all leases there ever were.
     pub(super) leases: HashMap<LeaseId, PoolKey>,
     pub(super) stopped: bool,
@@ -105,11 +109,13 @@ impl Sim {
             mailbox: mailbox.clone(),
             names: names.clone(),
         });
+        let steps = Steps::new(&mailbox);
         let engine = Engine::new(
             world.net(),
             mailbox.clone(),
             pool.clone(),
             lookups,
+            Box::new(steps.clone()),
             Arc::new(setup.config),
         );
         Self {
@@ -118,6 +124,7 @@ impl Sim {
             mailbox,
             pool,
             names,
+            steps,
             leases: HashMap::new(),
             stopped: false,
         }
@@ -252,6 +259,99 @@ impl Names {
 
 fn list(addresses: &[&str]) -> Vec<SocketAddr> {
     addresses.iter().map(|address| at80(address)).collect()
+}
+
+/// Takes the steps of handshakes that run foreign code: at once, or when the test
+/// says so.
+#[derive(Clone)]
+pub(super) struct Steps {
+    mailbox: Arc<Mailbox<Command>>,
+    state: Arc<Mutex<Taken>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    /// Links wait for [`Steps::take`].
+    holds: bool,
+    /// And cannot be withdrawn, being in the middle of their step.
+    begun: bool,
+    held: Vec<(Token, Link<SimStream>)>,
+    done: Vec<Stepped<SimStream>>,
+    count: usize,
+}
+
+impl Steps {
+    fn new(mailbox: &Arc<Mailbox<Command>>) -> Self {
+        Self {
+            mailbox: mailbox.clone(),
+            state: Arc::default(),
+        }
+    }
+
+    /// From now on each waits for [`take`](Self::take); `begun` as on a thread that
+    /// is in the middle of it.
+    pub(super) fn hold(&self, begun: bool) {
+        let mut state = lock(&self.state);
+        (state.holds, state.begun) = (true, begun);
+    }
+
+    /// Takes the steps that wait, and says how many.
+    pub(super) fn take(&self) -> usize {
+        let held = std::mem::take(&mut lock(&self.state).held);
+        let count = held.len();
+        for (token, link) in held {
+            self.step_now(token, link);
+        }
+        count
+    }
+
+    /// Taken so far.
+    pub(super) fn taken(&self) -> usize {
+        lock(&self.state).count
+    }
+
+    fn step_now(&self, token: Token, mut link: Link<SimStream>) {
+        let outcome = link.establish();
+        let mut state = lock(&self.state);
+        state.count += 1;
+        state.done.push(Stepped {
+            token,
+            link,
+            outcome,
+        });
+        drop(state);
+        let _ = self.mailbox.push(Command::Stepped);
+    }
+
+    /// The places of the links that are here.
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        let state = lock(&self.state);
+        let held = state.held.iter().map(|(token, _)| *token);
+        held.chain(state.done.iter().map(|stepped| stepped.token))
+            .collect()
+    }
+}
+
+impl Handshakes<SimStream> for Steps {
+    fn step(&mut self, token: Token, link: Link<SimStream>) {
+        let mut state = lock(&self.state);
+        if state.holds {
+            return state.held.push((token, link));
+        }
+        drop(state);
+        self.step_now(token, link);
+    }
+
+    fn withdraw(&mut self, token: Token) -> Option<Link<SimStream>> {
+        let mut state = lock(&self.state);
+        let held = state.held.iter().position(|(held, _)| *held == token);
+        let place = held.filter(|_| !state.begun)?;
+        Some(state.held.remove(place).1)
+    }
+
+    fn stepped(&mut self) -> Vec<Stepped<SimStream>> {
+        std::mem::take(&mut lock(&self.state).done)
+    }
 }
 
 struct SimLookups {

@@ -24,15 +24,15 @@ pub(super) fn certificate(host: &str) -> (CertificateDer<'static>, PrivateKeyDer
     (certificate, key)
 }
 
-struct Secure {
-    sim: Sim,
+pub(super) struct Secure {
+    pub(super) sim: Sim,
     client: Client,
     server: Arc<ServerConfig>,
 }
 
 impl Secure {
     /// `trusted`: the client knows the server's certificate.
-    fn new(sim: Sim, trusted: bool) -> Self {
+    pub(super) fn new(sim: Sim, trusted: bool) -> Self {
         let (certificate, key) = certificate(HOST);
         let mut settings = Settings::default();
         if trusted {
@@ -53,13 +53,22 @@ impl Secure {
         }
     }
 
-    fn secure(&self, mut ask: Ask) -> Ask {
+    /// The same with a configuration that was made elsewhere.
+    pub(super) fn foreign(sim: Sim) -> Self {
+        let world = Self::new(sim, true);
+        let config = world.client.config().clone();
+        let client = Client::build(&Settings::from_prepared(config)).unwrap();
+        assert!(client.is_foreign());
+        Self { client, ..world }
+    }
+
+    pub(super) fn secure(&self, mut ask: Ask) -> Ask {
         ask.tls = Some(self.client.clone());
         ask
     }
 
     /// The server's end of the `n`th connection.
-    fn session(&self, n: usize) -> Session {
+    pub(super) fn session(&self, n: usize) -> Session {
         Session {
             n,
             tls: ServerConnection::new(self.server.clone()).unwrap(),
@@ -68,16 +77,16 @@ impl Secure {
     }
 }
 
-struct Session {
+pub(super) struct Session {
     n: usize,
     tls: ServerConnection,
     /// What the client said.
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
 }
 
 impl Session {
     /// Takes in what the client sent; what there is to say stays here.
-    fn listen(&mut self, sim: &Sim) {
+    pub(super) fn listen(&mut self, sim: &Sim) {
         let wire = sim.peer(self.n).received();
         let mut wire = wire.as_slice();
         while !wire.is_empty() {
@@ -88,7 +97,7 @@ impl Session {
         }
     }
 
-    fn output(&mut self) -> Vec<u8> {
+    pub(super) fn output(&mut self) -> Vec<u8> {
         let mut wire = Vec::new();
         while self.tls.wants_write() {
             self.tls.write_tls(&mut wire).unwrap();
@@ -97,7 +106,7 @@ impl Session {
     }
 
     /// Both talk until both are silent.
-    fn talk(&mut self, sim: &mut Sim) {
+    pub(super) fn talk(&mut self, sim: &mut Sim) {
         loop {
             sim.settle();
             self.listen(sim);
@@ -109,7 +118,7 @@ impl Session {
         }
     }
 
-    fn say(&mut self, sim: &mut Sim, text: impl AsRef<[u8]>) {
+    pub(super) fn say(&mut self, sim: &mut Sim, text: impl AsRef<[u8]>) {
         self.tls.writer().write_all(text.as_ref()).unwrap();
         self.talk(sim);
     }

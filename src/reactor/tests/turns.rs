@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::super::engine::{Engine, Turn};
-use super::super::{Ledger, WorkerLookups};
+use super::super::{Ledger, WorkerLookups, handshake};
 use super::request::get;
 use crate::HickoryResolver;
 use crate::dns::{WorkerLimits, Workers};
@@ -98,7 +98,8 @@ fn five_hundred_names_at_once_cost_no_long_turn() {
         mailbox: mailbox.clone(),
     });
     let config = Arc::new(Config::default());
-    let mut engine = Engine::new(net, mailbox.clone(), pool, lookups, config);
+    let handshakes = Box::new(handshake::Workers::new(mailbox.clone()));
+    let mut engine = Engine::new(net, mailbox.clone(), pool, lookups, handshakes, config);
 
     // All of them in one turn, which is the worst that callers can do.
     let world = World::new();
