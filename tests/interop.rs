@@ -361,6 +361,38 @@ fn tls_sessions_are_resumed() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn unix_sockets_lead_to_the_same_pages() {
+    // SPEC U1: `Host`, cookies and the certificate's name are those of the URL.
+    let Some(server) = support::interop::server("nginx") else {
+        return;
+    };
+    for (scheme, word) in [("http", "SOCKET"), ("https", "TLS_SOCKET")] {
+        let tls = TlsConfig::new().add_root_pem(&server.ca_pem()).unwrap();
+        let path = Path::new(server.word(word));
+        let builder = Connector::builder().tls(tls).unix_socket(path);
+        let session = Session::builder().connector(builder.build()).build();
+        for round in 0..4 {
+            let get = session.get(format!("{scheme}://localhost/64k"));
+            let answer = match round % 2 {
+                0 => get.send().unwrap(),
+                _ => get.start_send().wait().unwrap(),
+            };
+            assert_eq!(answer.is_reused(), round > 0);
+            assert_pattern(&answer.bytes().unwrap(), 65536);
+        }
+        let url = format!("{scheme}://localhost/cookies/set");
+        let cookies = session.get(url).send().unwrap().text().unwrap();
+        assert_eq!(cookies, "a=1; b=2");
+        let url = format!("{scheme}://elsewhere.example/1");
+        match session.get(url).send() {
+            Ok(answer) => assert_eq!((scheme, answer.status().as_u16()), ("http", 200)),
+            Err(error) => assert_eq!((scheme, error.kind()), ("https", Kind::Certificate)),
+        }
+    }
+}
+
 #[test]
 fn an_unknown_authority_is_refused() {
     for (server, path) in servers(["/1", "/bytes/1"]) {

@@ -26,6 +26,16 @@ fn trusting(server: &Server) -> TlsConfig {
     tls.builtin_roots(false)
 }
 
+/// The same with every provider of cryptography that is built in.
+fn trusting_by_each(server: &Server) -> Vec<TlsConfig> {
+    let tls = trusting(server);
+    #[cfg(feature = "aws-lc-rs")]
+    let by_another = vec![tls.clone().provider(miohttp::CryptoProvider::AwsLcRs)];
+    #[cfg(not(feature = "aws-lc-rs"))]
+    let by_another = Vec::new();
+    [vec![tls], by_another].concat()
+}
+
 fn session(tls: TlsConfig) -> Session {
     let connector = Connector::builder().tls(tls).resolver(Loopback).build();
     Session::builder().connector(connector).build()
@@ -50,7 +60,12 @@ fn url(server: &Server, host: &str, port: &str) -> String {
 fn good_certificates_are_taken() {
     // SPEC C20
     let Some(server) = openssl() else { return };
-    let session = session(trusting(&server));
+    for session in trusting_by_each(&server).into_iter().map(session) {
+        take_the_good(&server, &session);
+    }
+}
+
+fn take_the_good(server: &Server, session: &Session) {
     for (port, host) in [
         ("GOOD", "localhost"),
         ("GOOD", "127.0.0.1"),
@@ -64,7 +79,7 @@ fn good_certificates_are_taken() {
         // It is on a list that nobody has shown this session.
         ("REVOKED", "localhost"),
     ] {
-        for answer in ask(&session, &url(&server, host, port)) {
+        for answer in ask(session, &url(server, host, port)) {
             let answer = answer.unwrap_or_else(|error| panic!("{port}: {error:#}"));
             assert_eq!(answer.status(), 200, "{port}");
             let tls = answer.tls_info().unwrap().clone();
@@ -81,7 +96,12 @@ fn good_certificates_are_taken() {
 fn bad_certificates_are_refused_with_their_kind() {
     // SPEC C20, E2
     let Some(server) = openssl() else { return };
-    let session = session(trusting(&server));
+    for session in trusting_by_each(&server).into_iter().map(session) {
+        refuse_the_bad(&server, &session);
+    }
+}
+
+fn refuse_the_bad(server: &Server, session: &Session) {
     for (port, host, why) in [
         ("EXPIRED", "localhost", "expired"),
         ("NOT_YET", "localhost", "not valid yet"),
@@ -103,7 +123,7 @@ fn bad_certificates_are_refused_with_their_kind() {
         ("WILDCARD", "one.two.wild.test", "not valid for name"),
         ("IP_ONLY", "localhost", "not valid for name"),
     ] {
-        for answer in ask(&session, &url(&server, host, port)) {
+        for answer in ask(session, &url(server, host, port)) {
             let Err(error) = answer else {
                 panic!("{port} was taken for {host}")
             };
@@ -117,7 +137,7 @@ fn bad_certificates_are_refused_with_their_kind() {
     let stats = session.connector().stats();
     assert_eq!((stats.in_use, stats.idle), (0, 0), "{stats:?}");
     // None of them did harm to the next.
-    let good = url(&server, "localhost", "GOOD");
+    let good = url(server, "localhost", "GOOD");
     assert_eq!(session.get(good).send().unwrap().status(), 200);
 }
 

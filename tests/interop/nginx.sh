@@ -1,6 +1,6 @@
 #!/bin/bash
 # nginx on free loopback ports: plain, TLS, and TLS that wants a certificate of
-# the client (CLIENT_PORT).
+# the client (CLIENT_PORT). The first two also on Unix sockets, SOCKET and TLS_SOCKET.
 #
 #   /client              the name in that certificate
 #   /0 /1 /64k /100m     files of that many bytes, with Content-Length and ranges
@@ -29,6 +29,9 @@ installed() {
 
 serve() {
   local user=''
+  # Their paths may have a hundred characters and no more.
+  if [[ -z ${outside:-} ]]; then make_outside; fi
+  rm -f "$outside"/*.socket
   # As root the workers would give up the right to read the cache in root's home.
   if [[ $(id -u) = 0 ]]; then user='user root;'; fi
   mkdir -p "$dir/temp"
@@ -56,6 +59,8 @@ http {
   server {
     listen 127.0.0.1:$port;
     listen 127.0.0.1:$tls_port ssl;
+    listen unix:$outside/plain.socket;
+    listen unix:$outside/tls.socket ssl;
     server_name localhost;
     ssl_certificate $certs/leaf.pem;
     ssl_certificate_key $certs/leaf.key;
@@ -99,6 +104,11 @@ http {
 }
 CONF
   launch nginx -c "$dir/nginx.conf" -e "$dir/log"
+}
+
+facts() {
+  echo "SOCKET=$outside/plain.socket"
+  echo "TLS_SOCKET=$outside/tls.socket"
 }
 
 main "$@"

@@ -127,9 +127,14 @@ impl Server {
         fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The file that the script's own word names, such as `MITM_CA`.
+    /// What the script says by a word of its own, such as `MITM_CA`.
+    pub(crate) fn word(&self, name: &str) -> &str {
+        value(&self.env, name).unwrap_or_else(|| panic!("the script wrote no {name}"))
+    }
+
+    /// The file that such a word names.
     pub(crate) fn file_of(&self, name: &str) -> Vec<u8> {
-        let path = value(&self.env, name).unwrap_or_else(|| panic!("the script wrote no {name}"));
+        let path = self.word(name);
         fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
