@@ -20,7 +20,10 @@ use crate::conn::link::{Link, Read};
 use crate::field::{ContentDisposition, MediaType, links};
 use crate::head::{BodyLength, Fields, RequestHead};
 use crate::net::{Readiness, Stream};
+use crate::proto::connect::Connect;
 use crate::proto::h1::{Limits, Machine};
+use crate::proto::socks::{Socks4, Socks5};
+use crate::proto::tunnel::{Dialog, Goal, ProxyFault, Step};
 use crate::proto::{CloseReason, Event, Fault};
 use crate::text::{self, Damage};
 
@@ -354,6 +357,55 @@ pub fn fields(data: &[u8]) {
     }
     #[cfg(feature = "charset")]
     assert!(text::charset(text::detect(data, Some("test"))).is_some());
+}
+
+/// What a proxy says to a CONNECT or by SOCKS, whole and in pieces.
+pub fn proxies(data: &[u8]) {
+    let Some((&[which, piece], wire)) = data.split_first_chunk() else {
+        return;
+    };
+    let whole = dialog(which, wire, usize::MAX);
+    let split = dialog(which, wire, usize::from(piece).max(1));
+    assert_eq!(whole, split);
+}
+
+/// What came of it, and what is left for the origin.
+fn dialog(which: u8, wire: &[u8], piece: usize) -> Option<(String, Vec<u8>)> {
+    let goal = Goal {
+        host: "example.com",
+        port: 443,
+        address: None,
+        authorization: None,
+        limits: Limits::default(),
+    };
+    let mut out = Vec::new();
+    let login: Option<(&[u8], &[u8])> = Some((b"user", b"password"));
+    let mut dialog: Box<dyn Dialog> = match which % 4 {
+        0 => Box::new(Connect::begin(&goal, &Fields::default(), &mut out)),
+        1 => Box::new(Socks4::begin(&goal, b"user", &mut out).ok()?),
+        2 => Box::new(Socks5::begin(&goal, None, &mut out).ok()?),
+        _ => Box::new(Socks5::begin(&goal, login, &mut out).ok()?),
+    };
+    let told = |fault: &ProxyFault| match fault {
+        // How much of a foreign reply is shown depends on how much had come.
+        ProxyFault::Http(fault) => format!("{:?}", std::mem::discriminant(fault)),
+        fault => format!("{fault:?}"),
+    };
+    let mut input = BytesMut::new();
+    let mut pieces = wire.chunks(piece.min(wire.len()).max(1));
+    while let Some(piece) = pieces.next() {
+        input.extend_from_slice(piece);
+        match dialog.receive(&mut input, &mut out) {
+            Ok(Step::Open(head)) => {
+                pieces.for_each(|piece| input.extend_from_slice(piece));
+                return Some((format!("{head:?}"), input.to_vec()));
+            }
+            Ok(Step::More | Step::Refused) => {}
+            Err(fault) => return Some((told(&fault), Vec::new())),
+        }
+        assert!(out.len() < 4096);
+    }
+    Some((told(&dialog.end(&mut input)), Vec::new()))
 }
 
 /// Records of anything, into a TLS handshake and past it.
