@@ -7,7 +7,7 @@
 //!
 //! - [`parse`] knows the syntax and nothing of hosts.
 //! - [`store`] is the plain data structure.
-//! - [`file`] is the format of a file of them.
+//! - [`mod@file`] is the format of a file of them.
 //!
 //! Nothing below this file reads a clock.
 

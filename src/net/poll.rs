@@ -87,7 +87,7 @@ pub(super) fn write(socket: &impl AsFd, from: &[IoSlice<'_>]) -> io::Result<usiz
     })
 }
 
-/// As [`write`]; what is written may wait for the end of the connection, which
+/// As [`write()`]; what is written may wait for the end of the connection, which
 /// follows at once, and goes with it.
 pub(super) fn write_last(socket: &impl AsFd, from: &[u8]) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT.union(NO_SIGNAL).union(MORE);
