@@ -195,7 +195,8 @@ fn aliases_are_followed() {
                 .cname("www.test", "cdn.test", 300)
                 .cname("cdn.test", "edge.test", 300)
                 .record("edge.test", A, 300, HERE.to_vec())
-                // And an address that nobody asked for.
+                // And what nobody asked for: an alias and an address of others.
+                .cname("stray.test", "other.test", 300)
                 .record("other.test", A, 300, vec![127, 0, 0, 9]),
             ("edge.test", A) => reply.a(HERE, 300),
             // This one leaves the rest to the client.
@@ -208,6 +209,24 @@ fn aliases_are_followed() {
     let session = session(asking([&server]).build());
     passes(&session, &peer, "www.test");
     passes(&session, &peer, "lazy.test");
+    for host in ["www.test", "lazy.test"] {
+        let address = SocketAddr::from((HERE, peer.port()));
+        assert_eq!(known(&session, host), [address], "{host}");
+    }
+}
+
+/// The addresses that the connector knows of a host, once all have come.
+#[track_caller]
+fn known(session: &Session, host: &str) -> Vec<SocketAddr> {
+    let start = std::time::Instant::now();
+    loop {
+        let cached = session.connector().cached_hosts().unwrap();
+        if let Some(found) = cached.iter().find(|cached| cached.host() == host) {
+            return found.addresses().to_vec();
+        }
+        assert!(start.elapsed() < WATCHDOG, "{host} is not known");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
