@@ -23,6 +23,12 @@ use crate::job::{Command, Control};
 impl ConnectorBuilder {
     /// Resolves names by this instead of the system's resolver (SPEC C24). It
     /// runs on worker threads and may block.
+    ///
+    /// Four of them at a time; while some are at one name for more than a second,
+    /// up to 16, so that names on a dead server hold up no others. 1024 more
+    /// names may wait, each for no longer than its requests' limits
+    /// ([`Timeouts::dns`](crate::Timeouts::dns), `connect`, `total`), and what
+    /// comes on top fails at once with [`Kind::Dns`](crate::Kind::Dns).
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self
@@ -80,9 +86,10 @@ impl ConnectorBuilder {
     ///
     /// What the program says itself is not judged: a
     /// [`host_override`](Self::host_override), the address of a proxy, a Unix
-    /// socket, what a transport of its own finds by itself. Through a proxy the target is judged as far as it is known here:
-    /// IP literals, `localhost`, and names this side looks up (socks4, socks5). A
-    /// name that the proxy looks up is the proxy's to judge.
+    /// socket, what a transport of its own finds by itself. Through a proxy the
+    /// target is judged as far as it is known here: IP literals, `localhost`, and
+    /// names this side looks up (socks4, socks5). A name that the proxy looks up
+    /// is the proxy's to judge.
     ///
     /// ```
     /// use miohttp::{AddressFilter, Connector, Kind, Session};
