@@ -20,6 +20,7 @@
 //! | [`Response`] | the head, and the body as far as it has come |
 //! | [`Download`] | a file that is fetched whole, going on where it broke off |
 //! | [`Events`] | server-sent events, with reconnection |
+//! | [`Proxy`] | which proxy a URL is reached through, if any |
 //! | [`Pending`] | an operation that runs by itself; [`wait`](Pending::wait) for it |
 //! | [`Connector`] | the connections, the names, and the thread that drives what nobody is blocked on |
 //! | [`Error`] | the one error: [`kind`](Error::kind), [`phase`](Error::phase), URL, cause |
@@ -68,8 +69,9 @@
 //!
 //! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
 //! backend run on the connector's thread; decompression and JSON are done by
-//! whoever reads the body, and a redirect rule or a [`CookieStore`] is called by
-//! whoever waits for the response. A blocking call made there, from one of those two,
+//! whoever reads the body, and a redirect rule, a [`CookieStore`] or a function that
+//! chooses a [`Proxy`] is called by whoever sends the request or waits for the
+//! response. A blocking call made there, from one of those two,
 //! fails with [`Kind::Internal`] instead of hanging.
 //!
 //! Blocking verbs may be called inside async code too, where they block that

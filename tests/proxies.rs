@@ -8,6 +8,9 @@ mod support;
 mod asked;
 #[path = "proxies/environment.rs"]
 mod environment;
+#[cfg(feature = "tls")]
+#[path = "proxies/fetch.rs"]
+mod fetch;
 #[path = "proxies/leaks.rs"]
 mod leaks;
 #[path = "proxies/tunnels.rs"]

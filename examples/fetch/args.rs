@@ -28,6 +28,11 @@ Usage: fetch [OPTION]... URL...
   -k, --insecure         accepts any certificate: anyone on the path can read
                          and change everything
       --cacert FILE      trusts the authorities in this PEM file and no others
+  -x, --proxy URL        goes through this proxy: http, https, socks4, socks4a,
+                         socks5 or socks5h, with USER:PASSWORD@ before the host;
+                         '' is none, whatever the environment says
+      --noproxy LIST     hosts that are reached without one: names with all below
+                         them, addresses, networks, HOST:PORT, or '*'
   -m, --max-time SECONDS limits each URL's whole time (0.5 is fine); the wait
                          for the bodies of the URLs before it counts
   -i, --include          writes the head before the body
@@ -35,7 +40,8 @@ Usage: fetch [OPTION]... URL...
       --help, --version
 
 A URL without a scheme is taken for http://. Redirects are not followed
-without -L, and a status is no error without -f.
+without -L, and a status is no error without -f. Without -x the proxies are those
+of the environment: http_proxy, https_proxy, all_proxy and no_proxy.
 
 Exit status, of the first URL that failed if there are several:
    0  all is well              22  a status of 400 or above, with -f
@@ -43,7 +49,8 @@ Exit status, of the first URL that failed if there are several:
    2  wrong usage              26  a file to send or to trust cannot be read
    3  a malformed URL          28  a time limit passed
    6  host name not resolved   35  TLS failed
-   7  no connection            47  too many redirects
+   7  no connection, or no     47  too many redirects
+      way through the proxy
   18  the body broke off       56  the connection failed before the response
                                60  the certificate is not acceptable
 A reader of standard output that goes away is no failure.
@@ -67,6 +74,9 @@ pub(crate) struct Args {
     pub(crate) fail: bool,
     pub(crate) insecure: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    /// `None` is what the environment says, an empty one is none.
+    pub(crate) proxy: Option<String>,
+    pub(crate) no_proxy: Option<String>,
     pub(crate) limit: Option<Duration>,
     pub(crate) head: bool,
     pub(crate) verbose: bool,
@@ -87,6 +97,8 @@ pub(crate) fn parse() -> Result<Command, Failure> {
         fail: false,
         insecure: false,
         ca_file: None,
+        proxy: None,
+        no_proxy: None,
         limit: None,
         head: false,
         verbose: false,
@@ -121,6 +133,8 @@ pub(crate) fn parse() -> Result<Command, Failure> {
             Short('f') | Long("fail") => args.fail = true,
             Short('k') | Long("insecure") => args.insecure = true,
             Long("cacert") => args.ca_file = Some(parser.value()?.into()),
+            Short('x') | Long("proxy") => args.proxy = Some(parser.value()?.string()?),
+            Long("noproxy") => args.no_proxy = Some(parser.value()?.string()?),
             Short('m') | Long("max-time") => {
                 args.limit = Some(to_duration(&parser.value()?.string()?)?);
             }

@@ -51,7 +51,7 @@ impl Failure {
             Self::Request(error) => match error.kind() {
                 Kind::InvalidUrl => 3,
                 Kind::Dns => 6,
-                Kind::Connect => 7,
+                Kind::Connect | Kind::ProxyConnect | Kind::ProxyRefused => 7,
                 Kind::Payload => 18,
                 Kind::Status => 22,
                 Kind::Write => 23,

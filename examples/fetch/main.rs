@@ -18,8 +18,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use miohttp::{
-    Connector, Error, HeaderValue, RedirectPolicy, RequestBuilder, Response, Session, Timeouts,
-    TlsConfig, as_completed,
+    Connector, Error, HeaderValue, NoProxy, Proxy, RedirectPolicy, RequestBuilder, Response,
+    Session, Timeouts, TlsConfig, as_completed,
 };
 
 use args::{Args, Command};
@@ -107,6 +107,7 @@ fn session(args: &Args) -> Result<Session, Failure> {
     }
     Ok(Session::builder()
         .connector(Connector::builder().tls(tls).build())
+        .proxy(proxy(args)?)
         // A download takes as long as it takes, unless -m says otherwise.
         .timeouts(Timeouts::new().total(args.limit))
         .redirects(if args.follow {
@@ -116,6 +117,21 @@ fn session(args: &Args) -> Result<Session, Failure> {
         })
         .error_for_status(args.fail)
         .build())
+}
+
+/// The one of -x, or those of the environment.
+fn proxy(args: &Args) -> Result<Proxy, Failure> {
+    let proxy = match args.proxy.as_deref() {
+        None => Proxy::from_env(),
+        // For no URL at all.
+        Some("") => Proxy::by(|_| None),
+        Some(url) => Proxy::all(url)?,
+    };
+    let Some(list) = &args.no_proxy else {
+        return Ok(proxy);
+    };
+    let hosts = NoProxy::parse(list).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(proxy.no_proxy(hosts))
 }
 
 fn request(session: &Session, args: &Args, url: &str) -> RequestBuilder {

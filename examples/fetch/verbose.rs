@@ -43,6 +43,9 @@ pub(crate) fn head(response: &Response, after: Duration) {
         };
         _ = writeln!(text, "* {kind} connection to {address}");
     }
+    if response.proxy_headers().is_some() {
+        text.push_str("* which is a proxy, and lent a tunnel\n");
+    }
     if response.attempts() as usize > response.history().len() + 1 {
         _ = writeln!(text, "* sent {} times in all", response.attempts());
     }
