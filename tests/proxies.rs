@@ -19,7 +19,10 @@ mod tunnels;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use miohttp::{Auth, BasicAuth, Error, Kind, NoProxy, Proxy, RequestBuilder, Response, Session};
+use miohttp::{
+    AddressFilter, Auth, BasicAuth, Connector, Error, Kind, NoProxy, Proxy, RequestBuilder,
+    Response, Session,
+};
 use support::{Peer, Request, enter, ok, response};
 
 /// A proxy that is every origin itself: to each request it answers with its line.
@@ -407,4 +410,41 @@ fn what_the_proxy_answers_is_the_response() {
     }
     let again = session.get("http://a.test/").error_for_status(true).send();
     assert_eq!(again.unwrap_err().kind(), Kind::Status);
+}
+
+#[test]
+fn a_proxy_is_no_way_around_the_address_filter() {
+    // SPEC Q2, X2: what a URL spells out is judged, the proxy itself is not.
+    let gate = gate_of(|request| match request.target.as_str() {
+        "http://a.test/in" => to("http://127.1/"),
+        _ => ok(request.line()),
+    });
+    let connector = Connector::builder()
+        .address_filter(AddressFilter::public_only())
+        .build();
+    for tunnel in [false, true] {
+        let session = Session::builder().connector(connector.clone());
+        let session = session.proxy(through(&gate).tunnel(tunnel)).build();
+        for started in [false, true] {
+            assert!(send(session.get("http://a.test/"), started).is_ok());
+            let before = gate.request_count();
+            for url in [
+                "http://127.0.0.1/",
+                "http://2130706433/",
+                "http://[::1]/",
+                "http://x.localhost/",
+            ] {
+                let error = send(session.get(url), started).unwrap_err();
+                assert_eq!(error.kind(), Kind::Blocked, "{url} {tunnel} {error:#}");
+            }
+            assert_eq!(gate.request_count(), before);
+        }
+    }
+    let session = Session::builder()
+        .connector(connector)
+        .proxy(through(&gate))
+        .build();
+    let error = session.get("http://a.test/in").send().unwrap_err();
+    assert_eq!(error.kind(), Kind::Blocked, "{error:#}");
+    assert_eq!(gate.requests().pop().unwrap().target, "http://a.test/in");
 }

@@ -5,6 +5,8 @@
 use std::env;
 use std::process::Command;
 
+#[cfg(unix)]
+use miohttp::Connector;
 use miohttp::{NoProxy, Proxy, Session};
 
 use super::{basic, gate, named};
@@ -52,6 +54,8 @@ fn of_a_child() {
             let list = NoProxy::parse(more).unwrap();
             builder.proxy(Proxy::from_env().no_proxy(list))
         }
+        #[cfg(unix)]
+        "unix" => builder.trust_env(true).connector(Connector::unix(more)),
         other => panic!("{other}"),
     };
     match session.build().get(url).send() {
@@ -155,4 +159,33 @@ fn a_value_that_is_no_proxy_is_named_and_not_shown() {
     // It is for http alone, and so others are not harmed.
     let said = child(&format!("trusting {url}"), &[("HTTPS_PROXY", value)]);
     assert_eq!(said, "GET /x");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_goes_to_a_unix_socket_goes_there() {
+    // SPEC S15, U1
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    let path = env::temp_dir().join(format!("miohttp-env-{}.sock", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(&ok("unix")).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let gate = gate();
+    let task = format!("unix http://docker/version {}", path.display());
+    let said = child(&task, &[("http_proxy", &named(&gate))]);
+    assert_eq!(said, "unix");
+    let head = server.join().unwrap();
+    assert!(head.starts_with("GET /version HTTP/1.1\r\n"), "{head}");
+    std::fs::remove_file(path).unwrap();
 }

@@ -158,6 +158,11 @@ impl Connector {
         std::process::id() == self.inner.home
     }
 
+    /// Whether all its connections go to one place, whatever the host.
+    pub(crate) fn has_one_address(&self) -> bool {
+        self.inner.config.sockets.fixed().is_some()
+    }
+
     pub(crate) fn force_close(&self) -> bool {
         self.inner.config.force_close
     }

@@ -152,7 +152,8 @@ impl SessionBuilder {
     /// Whether the environment has a say (SPEC S15). Default false. With true
     /// requests go through the proxies that `http_proxy` and its like name, as
     /// [`Proxy::from_env`] has it, unless [`proxy`](Self::proxy) or
-    /// [`no_proxy`](Self::no_proxy) says something else. And
+    /// [`no_proxy`](Self::no_proxy) says something else, or the connector leads to
+    /// a Unix socket. And
     /// requests without credentials take those that `.netrc` has for their host:
     /// `$NETRC` if that is set, else `.netrc` (on Windows `_netrc`) in the home
     /// directory, as [`netrc`](Self::netrc) would. The environment is looked at
@@ -254,7 +255,9 @@ impl SessionBuilder {
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
-        if let (None, Some(proxies)) = (&settings.proxy, self.trust_env) {
+        if let (None, Some(proxies)) = (&settings.proxy, self.trust_env)
+            && !connector.has_one_address()
+        {
             settings.proxy = proxies();
         }
         let trust_env = self.trust_env.is_some();
