@@ -29,8 +29,8 @@ pub enum Kind {
     /// of the host.
     Blocked,
     /// No way through the proxy: it cannot be reached, or what it said to a
-    /// CONNECT or by SOCKS is a refusal without a status, or nonsense. Why is the
-    /// source. That its name has no address is [`Kind::Dns`], that TLS with it
+    /// CONNECT or by SOCKS is a refusal without a status, or nonsense, or beyond
+    /// the limits of a head, or breaks off. Why is the source. That its name has no address is [`Kind::Dns`], that TLS with it
     /// fails [`Kind::Tls`] or [`Kind::Certificate`].
     ProxyConnect,
     /// The proxy answered a CONNECT with another status than 2xx, which

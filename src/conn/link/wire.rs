@@ -85,7 +85,7 @@ impl<S: Stream> Wire<S> {
         self.readable || self.outer.as_ref().is_some_and(|outer| outer.has_more())
     }
 
-    /// Reads ciphertext into the session, and says how much it took to do that.
+    /// Reads ciphertext into the session, and adds what it took of the socket.
     pub(super) fn fill(
         &mut self,
         tls: &mut TlsSession,
@@ -135,7 +135,6 @@ impl<S: Stream> Wire<S> {
                 self.write_fault.get_or_insert(fault);
             }
             if !outer.plain.is_empty() {
-                *taken += outer.plain.len();
                 tls.inbound(outer.plain.len())
                     .extend_from_slice(&outer.plain);
                 outer.plain.clear();
