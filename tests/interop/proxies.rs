@@ -8,7 +8,7 @@ use miohttp::{
     Auth, Connector, DigestAuth, Error, Kind, Phase, Proxy, Response, Session, TlsConfig, wait_all,
 };
 
-use super::assert_pattern;
+use super::{assert_pattern, pattern};
 use crate::support::interop::{Server, server};
 use crate::support::refusing_address;
 
@@ -258,6 +258,40 @@ fn fifty_at_once_go_through_a_proxy() {
         }
         let stats = session.connector().stats();
         assert_eq!((stats.in_use, stats.waiting), (0, 0), "{}", way.name);
+    }
+}
+
+#[test]
+fn large_bodies_go_through_tls_in_tls() {
+    // SPEC X1, X2, B1
+    let Some(origin) = server("nginx") else {
+        return;
+    };
+    let ways = [
+        way("stunnel https", "PORT", "").map(trusted),
+        way("squid https", "TLS_PORT", "").map(trusted),
+    ];
+    for way in ways.into_iter().flatten() {
+        let session = session(&origin, &way);
+        for started in [false, true] {
+            let get = session.get(origin.tls_url("/100m"));
+            let answer = match started {
+                true => get.start_send().wait(),
+                false => get.send(),
+            };
+            assert_pattern(&taken(&way, answer).bytes().unwrap(), 100 << 20);
+        }
+        assert_eq!(session.connector().stats().opened, 1, "{}", way.name);
+        // It comes back while it still goes out.
+        let Some(mirror) = server("aiohttp") else {
+            continue;
+        };
+        let sent = pattern(8 << 20);
+        let put = || session.put(mirror.tls_url("/mirror")).body(sent.clone());
+        for answer in [put().send(), put().start_send().wait()] {
+            let came = taken(&way, answer).bytes().unwrap();
+            assert!(came == sent, "{}: {} bytes", way.name, came.len());
+        }
     }
 }
 
