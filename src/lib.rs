@@ -233,8 +233,9 @@ mod exports {
     pub use crate::head::Hop;
     pub use crate::hsts::{HstsFileError, HstsStore};
     pub use crate::job::{RequestInfo, Stats, TlsInfo};
+    pub use crate::net::{LocalAddr, SocketOptions};
     #[cfg(unix)]
-    pub use crate::net::UnixAddress;
+    pub use crate::net::{Target, Transport, TransportStream, UnixAddress};
     pub use crate::proxy::{NoProxy, Proxy};
     #[cfg(feature = "aws-lc-rs")]
     pub use crate::tls::CryptoProvider;

@@ -76,6 +76,8 @@ pub(crate) struct Conn<S> {
     send_fault: Option<ConnFault>,
     read_size: usize,
     max_read: usize,
+    /// It is not used again after this.
+    until: Option<Instant>,
     /// Its name at the reactor's poller, if that watches it.
     token: Option<Token>,
 }
@@ -136,6 +138,7 @@ impl<S: Stream> Conn<S> {
             send_fault: None,
             read_size: FIRST_READ,
             max_read: MAX_READ,
+            until: None,
             token,
         }
     }
@@ -149,6 +152,15 @@ impl<S: Stream> Conn<S> {
     pub(crate) fn set_token(&mut self, token: Option<Token>) {
         self.token = token;
         self.link.suspect();
+    }
+
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// It may carry another exchange until then.
+    pub(crate) fn set_until(&mut self, until: Option<Instant>) {
+        self.until = until;
     }
 
     pub(crate) fn stream(&self) -> &S {

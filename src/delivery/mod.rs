@@ -73,22 +73,39 @@ pub(crate) fn end<S: Stream>(remains: Remains<PooledConn<S>>, error: &Error) -> 
 /// A year: "for ever" is a setting too, and more a clock need not hold.
 const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long an idle connection is kept (SPEC C1, P4).
-pub(crate) fn life(keepalive: Duration, hint: Option<Duration>) -> Duration {
-    hint.map_or(keepalive, |hint| hint.min(keepalive))
-        .min(LONGEST_LIFE)
+/// Until when a connection that is idle from `now` on may be used again (SPEC C1,
+/// P4), where the server has said `hint`. `None`: not once more, it is too old.
+pub(crate) fn expiry<S: Stream>(
+    keepalive: Duration,
+    conn: &Conn<S>,
+    hint: Option<Duration>,
+    now: Instant,
+) -> Option<Instant> {
+    let life = hint.map_or(keepalive, |hint| hint.min(keepalive));
+    let expires = now + life.min(LONGEST_LIFE);
+    match conn.until() {
+        None => Some(expires),
+        Some(until) => (now < until).then(|| expires.min(until)),
+    }
 }
 
 /// `Keep-Alive: timeout=N`: how long the server keeps an idle connection
-/// (SPEC P4), less a second for the way there.
+/// (SPEC P4), less a second for the way there. Not at all, where it says by
+/// `max=0` that it takes no more requests on it.
 fn keep_alive(head: &ResponseHead) -> Option<Duration> {
     let value = head.first("keep-alive")?;
-    let seconds = value
-        .split(|&b| b == b',')
-        .filter_map(|parameter| std::str::from_utf8(parameter).ok())
-        .filter_map(|parameter| parameter.trim().split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
-        .and_then(|(_, value)| value.trim().parse::<u32>().ok())?;
+    let parameter = |wanted: &str| {
+        value
+            .split(|&b| b == b',')
+            .filter_map(|parameter| std::str::from_utf8(parameter).ok())
+            .filter_map(|parameter| parameter.trim().split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+            .and_then(|(_, value)| value.trim().parse::<u32>().ok())
+    };
+    if parameter("max") == Some(0) {
+        return Some(Duration::ZERO);
+    }
+    let seconds = parameter("timeout")?;
     Some(Duration::from_secs(u64::from(seconds).saturating_sub(1)))
 }
 
@@ -136,6 +153,8 @@ mod tests {
         assert_eq!(hint("max=100, Timeout = 15"), Some(14));
         assert_eq!(hint("timeout=0"), Some(0));
         assert_eq!(hint("max=100"), None);
+        assert_eq!(hint("timeout=5, max=0"), Some(0));
+        assert_eq!(hint("max=0"), Some(0));
         assert_eq!(hint("timeout=soon"), None);
         assert_eq!(hint("timeout=-3"), None);
         assert_eq!(hint(""), None);

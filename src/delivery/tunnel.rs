@@ -99,7 +99,9 @@ impl<S: Stream + 'static> Loan for Loaned<S> {
         if !lease.rest_untouched() {
             return false;
         }
-        let expires = now + super::life(keepalive, None);
+        let Some(expires) = super::expiry(keepalive, lease, None, now) else {
+            return false;
+        };
         match self.0.take() {
             Some(lease) => lease.put(expires, now) != Tell::Nothing,
             None => false,

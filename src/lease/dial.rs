@@ -57,8 +57,12 @@ impl Lessee {
                 return Dialed::Failed(error);
             }
         };
+        let (host, port) = key.hop();
         let to = Destination {
             address: &address,
+            host,
+            port,
+            deadline: self.given_up_at(exchange, *now),
             sockets: &self.config.sockets,
         };
         let stream = match MioStream::connect(&to) {
@@ -90,7 +94,8 @@ impl Lessee {
         let opened = establish(&mut link, key, deadline, tls_limit, now);
         match opened {
             Ok(()) => {
-                let conn = Box::new(Conn::new(link, None));
+                let mut conn = Box::new(Conn::new(link, None));
+                conn.set_until(self.config.too_old_at(*now));
                 Dialed::Open(Lease::new(listing, permit.adopt(conn)))
             }
             Err(error) => {
@@ -105,6 +110,13 @@ impl Lessee {
 }
 
 impl Lessee {
+    /// The earliest end of a dial, for a transport that wants to know.
+    fn given_up_at(&self, exchange: &Exchange, now: Instant) -> Option<Instant> {
+        let is_asked = self.config.sockets.is_carried();
+        let nearest = is_asked.then(|| deadline(exchange, now))?;
+        nearest.map(|deadline| deadline.at)
+    }
+
     /// Where there is nothing to look up: whom to connect to, and what a proxy is
     /// told in the place of the origin's name.
     fn known_address(&self, key: &PoolKey) -> Option<(Address, Option<SocketAddr>)> {
@@ -118,10 +130,14 @@ impl Lessee {
                 dns.judge(key.host()).ok()?;
             }
         }
-        if let Some(address) = self.config.sockets.fixed() {
+        let (host, port) = key.hop();
+        if let Some(address) = self.config.sockets.fixed((host, port)) {
+            if self.config.sockets.is_carried() && key.route().is_none() {
+                // The reactor says what is wrong with it.
+                dns.judge(host).ok()?;
+            }
             return Some((address, target));
         }
-        let (host, port) = key.hop();
         match dns.known(host, port, whose)?.ok()?[..] {
             [peer] => Some((Address::Tcp(peer), target)),
             _ => None,

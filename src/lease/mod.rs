@@ -296,7 +296,10 @@ impl Lessee {
             lease.hang_up();
             return lease.discard();
         }
-        let expires = now + delivery::life(self.config.keepalive, keep_alive);
+        let Some(expires) = delivery::expiry(self.config.keepalive, &lease, keep_alive, now) else {
+            lease.hang_up();
+            return lease.discard();
+        };
         self.tell(None, lease.put(expires, now));
         None
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::options::Sockets;
 
@@ -15,6 +16,9 @@ pub(crate) enum Address {
     Tcp(SocketAddr),
     #[cfg(unix)]
     Unix(UnixAddress),
+    /// Where a transport finds it by itself: the host and its port.
+    #[cfg(unix)]
+    Elsewhere(Arc<str>),
 }
 
 impl Address {
@@ -23,22 +27,22 @@ impl Address {
         match self {
             Self::Tcp(address) => Some(*address),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Elsewhere(_) => None,
         }
     }
 
     /// Whether this failure of a connect call says that the peer's queue is full.
     /// Of a Unix socket nothing tells when it is not; of others it never does.
     pub(crate) fn may_be_full(&self, error: &io::Error) -> bool {
-        self.ip().is_none() && error.kind() == io::ErrorKind::WouldBlock
+        self.path().is_some() && error.kind() == io::ErrorKind::WouldBlock
     }
 
     /// The path of a Unix socket.
     pub(crate) fn path(&self) -> Option<Arc<Path>> {
         match self {
-            Self::Tcp(_) => None,
             #[cfg(unix)]
             Self::Unix(address) => Some(address.shared_path()),
+            _ => None,
         }
     }
 }
@@ -55,6 +59,8 @@ impl fmt::Display for Address {
             Self::Tcp(address) => address.fmt(f),
             #[cfg(unix)]
             Self::Unix(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Elsewhere(name) => f.write_str(name),
         }
     }
 }
@@ -63,6 +69,11 @@ impl fmt::Display for Address {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Destination<'a> {
     pub(crate) address: &'a Address,
+    /// Whom it leads to, by name: the origin, or the proxy before it.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    /// When it is given up.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) sockets: &'a Sockets,
 }
 

@@ -1,5 +1,7 @@
 //! The real network, over mio. The only file that knows mio.
 
+#[cfg(unix)]
+use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use std::time::{Duration, Instant};
 use ::mio::{Events, Poll, Registry, Waker};
 use socket2::SockRef;
 
+#[cfg(unix)]
+use super::transport::Carrier;
 use super::{Destination, Net, Readiness, Ready, Stream, Token, socket};
 use crate::handoff::mailbox::Alarm;
 
@@ -182,7 +186,53 @@ mod source {
 /// TCP and Unix sockets alike: all there is to do with one is done by its
 /// descriptor.
 #[cfg(unix)]
-pub(crate) type Socket = socket2::Socket;
+pub(crate) struct Socket {
+    /// Reads and writes by itself, and the descriptor merely tells of it.
+    carrier: Option<Box<dyn Carrier>>,
+    // Dropped second: a transport's stream closes what is its own first.
+    descriptor: socket2::Socket,
+}
+
+#[cfg(unix)]
+impl Socket {
+    fn open(to: &Destination<'_>) -> io::Result<Self> {
+        let Some(transport) = &to.sockets.transport else {
+            return Ok(Self {
+                carrier: None,
+                descriptor: socket::open(to)?,
+            });
+        };
+        let (descriptor, carrier) = transport.connect(to)?;
+        let descriptor = socket2::Socket::from(descriptor);
+        // Its own reads had better not block; this sees to it for most.
+        descriptor.set_nonblocking(true)?;
+        Ok(Self {
+            carrier: Some(carrier),
+            descriptor,
+        })
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Socket {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Socket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+#[cfg(unix)]
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.descriptor).finish()
+    }
+}
 
 /// What mio can watch elsewhere.
 #[cfg(not(unix))]
@@ -201,9 +251,10 @@ pub(crate) struct MioStream {
 impl MioStream {
     /// Begins to connect.
     pub(crate) fn connect(to: &Destination<'_>) -> io::Result<Self> {
-        let socket = socket::open(to)?;
+        #[cfg(unix)]
+        let socket = Socket::open(to)?;
         #[cfg(not(unix))]
-        let socket = Socket::from_std(socket.into());
+        let socket = Socket::from_std(socket::open(to)?.into());
         Ok(Self {
             socket: Arc::new(socket),
             waits: false,
@@ -214,7 +265,7 @@ impl MioStream {
     /// Everything else still does not.
     #[cfg(unix)]
     pub(crate) fn may_wait(&mut self) -> bool {
-        if !self.waits {
+        if !self.waits && self.socket.carrier.is_none() {
             let socket = SockRef::from(&*self.socket);
             self.waits = socket.set_read_timeout(Some(PATIENCE)).is_ok()
                 && socket.set_nonblocking(false).is_ok();
@@ -239,7 +290,11 @@ impl Stream for MioStream {
 
     fn shut(socket: &Arc<Socket>) {
         // Fails where it is not connected any more, and nobody waits then.
-        let _ = socket.shutdown(Shutdown::Both);
+        #[cfg(unix)]
+        if let Some(carrier) = &socket.carrier {
+            carrier.shut();
+        }
+        let _ = SockRef::from(&**socket).shutdown(Shutdown::Both);
     }
 
     #[cfg(unix)]
@@ -247,18 +302,33 @@ impl Stream for MioStream {
         super::poll::wait(&*self.socket, read, write, until)
     }
 
+    #[cfg(unix)]
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.carrier.as_ref()?.peer_addr()
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
+        #[cfg(unix)]
+        if let Some(carrier) = &self.socket.carrier {
+            return carrier.local_addr();
+        }
         SockRef::from(&*self.socket).local_addr().ok()?.as_socket()
     }
 
     #[cfg(unix)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| super::poll::read(&*self.socket, into))
+        match &self.socket.carrier {
+            None => retry(|| super::poll::read(&*self.socket, into)),
+            Some(carrier) => carrier.read(into),
+        }
     }
 
     #[cfg(unix)]
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        retry(|| super::poll::read_spare(&*self.socket, into))
+        match &self.socket.carrier {
+            None => retry(|| super::poll::read_spare(&*self.socket, into)),
+            Some(carrier) => read_into_spare(into, |spare| carrier.read(spare)),
+        }
     }
 
     #[cfg(unix)]
@@ -274,7 +344,10 @@ impl Stream for MioStream {
 
     #[cfg(unix)]
     fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        retry(|| super::poll::write(&*self.socket, from))
+        match &self.socket.carrier {
+            None => retry(|| super::poll::write(&*self.socket, from)),
+            Some(carrier) => carrier.write_vectored(from),
+        }
     }
 
     #[cfg(unix)]
@@ -289,11 +362,7 @@ impl Stream for MioStream {
 
     #[cfg(not(unix))]
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        let before = into.len();
-        into.resize(into.capacity(), 0);
-        let read = self.read(&mut into[before..]);
-        into.truncate(before + read.as_ref().map_or(0, |n| *n));
-        read
+        read_into_spare(into, |spare| self.read(spare))
     }
 
     #[cfg(not(unix))]
@@ -302,10 +371,15 @@ impl Stream for MioStream {
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        if let Some(error) = self.socket.take_error()? {
+        #[cfg(unix)]
+        if let Some(carrier) = &self.socket.carrier {
+            return carrier.connected();
+        }
+        let socket = SockRef::from(&*self.socket);
+        if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        match SockRef::from(&*self.socket).peer_addr() {
+        match socket.peer_addr() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) if error.raw_os_error() == Some(EINPROGRESS) => Ok(false),
@@ -317,6 +391,18 @@ impl Stream for MioStream {
         // Without it the close is an ordinary one, which is no worse than late.
         let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// Reads behind what `into` holds where memory has to be cleared for it.
+fn read_into_spare(
+    into: &mut Vec<u8>,
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let before = into.len();
+    into.resize(into.capacity(), 0);
+    let read = read(&mut into[before..]);
+    into.truncate(before + *read.as_ref().unwrap_or(&0));
+    read
 }
 
 /// What a connecting socket answers on some systems.

@@ -17,11 +17,16 @@ pub(crate) mod poll;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod sim;
 mod socket;
+#[cfg(unix)]
+pub(crate) mod transport;
 
 #[cfg(unix)]
 pub use address::UnixAddress;
 pub(crate) use address::{Address, Destination};
 pub(crate) use options::Sockets;
+pub use options::{LocalAddr, SocketOptions};
+#[cfg(unix)]
+pub use transport::{Target, Transport, TransportStream};
 
 /// A network a single thread drives.
 pub(crate) trait Net {
@@ -67,6 +72,11 @@ pub(crate) trait Stream: Send + 'static {
 
     /// Ends both directions, whoever reads or writes or waits for it.
     fn shut(socket: &Self::Shared);
+
+    /// The peer's address, where that is known of the socket alone.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// This end's address, where the system tells.
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -31,6 +31,8 @@ struct State {
     idle: bool,
     /// How many waits are still to fail.
     failing: u32,
+    /// Connect calls that found a queue full.
+    knocks: usize,
     manners: HashMap<Address, Manner>,
     windows: HashMap<Address, usize>,
     wires: Vec<Wire>,
@@ -60,6 +62,8 @@ pub(crate) enum Manner {
     BlackHole,
     /// The connect call itself fails.
     Unreachable,
+    /// It says that the queue is full, as that of a Unix socket does.
+    Full,
 }
 
 /// One connection, or the attempt at one.
@@ -117,6 +121,7 @@ impl World {
             rung: false,
             idle: false,
             failing: 0,
+            knocks: 0,
             manners: HashMap::new(),
             windows: HashMap::new(),
             wires: Vec::new(),
@@ -181,6 +186,11 @@ impl World {
     /// The window with which connections to this address begin.
     pub(crate) fn set_window(&self, address: impl Into<Address>, bytes: usize) {
         self.state().windows.insert(address.into(), bytes);
+    }
+
+    /// How often somebody was sent away from a full queue.
+    pub(crate) fn knocks(&self) -> usize {
+        self.state().knocks
     }
 
     /// Connections and attempts so far, open or not.
@@ -290,6 +300,10 @@ impl Net for SimNet {
             return Err(io::ErrorKind::NetworkUnreachable.into());
         }
         let mut state = self.0.state();
+        if manner == Manner::Full {
+            state.knocks += 1;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if state.open >= state.descriptors {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
@@ -321,7 +335,9 @@ impl Net for SimNet {
             Manner::AcceptsAfter(delay) => (delay, Stage::Open),
             Manner::Refuses => (Duration::ZERO, refused),
             Manner::RefusesAfter(delay) => (delay, refused),
-            Manner::BlackHole | Manner::Unreachable => return Ok(SimStream(self.0.clone(), n)),
+            Manner::BlackHole | Manner::Unreachable | Manner::Full => {
+                return Ok(SimStream(self.0.clone(), n));
+            }
         };
         let world = self.0.clone();
         state.enter(delay, Box::new(move || world.state().settle(n, stage)));

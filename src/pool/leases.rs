@@ -312,6 +312,7 @@ impl<K: Key, C: Pooled> Lease<K, C> {
             let refused = ledger.put(key.clone(), conn, |_, _| (), expires, after);
             *holds = refused.is_some();
             let looks = refused.is_none() && !watched && ledger.look_after(now, Some(expires));
+            let looks = looks || ledger.is_crowded();
             (
                 refused,
                 socket,

@@ -17,11 +17,14 @@
 //!   free slot);
 //! - the slots in use are those of the guards, plus the grants and the parked.
 
+mod caps;
+
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::caps::Caps;
 use super::host::{Host, Idle, Waiter, is_due};
 use super::leases::Leases;
 use super::{IdleId, Key, Limits, PoolStats, Pooled};
@@ -33,6 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Ledger<K: Key, C: Pooled> {
     limits: Limits,
+    caps: Option<Caps>,
     pub(super) closed: bool,
     /// Slots in use, and (further down) the same per host.
     in_use: usize,
@@ -44,6 +48,8 @@ pub(super) struct Ledger<K: Key, C: Pooled> {
     grants: HashMap<u64, (K, Grant<K, C>), Cheaply>,
     /// All idle connections of all hosts.
     idle: usize,
+    /// They have been more than the caps allow since the last look.
+    crowded: bool,
     /// No idle connection expires earlier. It may be too early: who is taken
     /// out does not change it.
     next_expiry: Option<Instant>,
@@ -101,9 +107,10 @@ pub(super) struct Aftermath {
 }
 
 impl<K: Key, C: Pooled> Ledger<K, C> {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, caps: Option<Caps>) -> Self {
         Self {
             limits,
+            caps,
             closed: false,
             in_use: 0,
             hosts: HashMap::default(),
@@ -111,6 +118,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             waiting: 0,
             grants: HashMap::default(),
             idle: 0,
+            crowded: false,
             next_expiry: None,
             leases: Leases::default(),
             clock: None,
@@ -210,7 +218,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
                 id,
                 expires,
             });
-            self.count_idle(expires);
+            let of_host = entry.idle.len();
+            self.count_idle(expires, of_host);
             return None;
         }
         let host = key.host().clone();
@@ -319,6 +328,9 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     }
 
     pub(super) fn next_look(&self) -> Option<Instant> {
+        if self.crowded {
+            return self.clock;
+        }
         let expiry = self.next_expiry.filter(|_| self.idle > 0);
         earliest(expiry, self.look_at)
     }
@@ -428,6 +440,13 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         }
     }
 
+    /// How many idle connections each host has.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn idle_of_hosts(&self) -> impl Iterator<Item = (&K::Host, usize)> {
+        let hosts = self.hosts.iter();
+        hosts.map(|(host, entry)| (host, entry.idle.len()))
+    }
+
     /// Whether nothing at all is kept: no empty entry was left behind.
     #[cfg(all(test, not(loom)))]
     pub(super) fn is_clean(&self) -> bool {
@@ -475,20 +494,23 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
 
     fn insert_idle(&mut self, idle: Idle<K, C>) {
         let expires = idle.expires;
-        match self.hosts.get_mut(idle.key.host()) {
-            Some(entry) => entry.insert(idle),
+        let entry = match self.hosts.get_mut(idle.key.host()) {
+            Some(entry) => entry,
             None => {
                 let host = idle.key.host().clone();
-                self.hosts.entry(host).or_default().insert(idle);
+                self.hosts.entry(host).or_default()
             }
-        }
-        self.count_idle(expires);
+        };
+        entry.insert(idle);
+        let of_host = entry.idle.len();
+        self.count_idle(expires, of_host);
     }
 
-    fn count_idle(&mut self, expires: Instant) {
+    fn count_idle(&mut self, expires: Instant, of_host: usize) {
         let others = self.next_expiry.filter(|_| self.idle > 0);
         self.next_expiry = earliest(others, Some(expires));
         self.idle += 1;
+        self.note_crowd(of_host);
     }
 
     /// Counts a slot in. Whoever may have waiters calls `relist` after it.

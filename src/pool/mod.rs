@@ -53,6 +53,7 @@ use std::time::Instant;
 
 pub(crate) use self::guards::{Lent, Permit, Ticket};
 pub(crate) use self::leases::{Lease, Listing, Revocation, Revoked, Tell};
+pub(crate) use self::ledger::Caps;
 pub(crate) use self::ledger::Unwatched;
 use self::ledger::{Aftermath, Found, Grant, Ledger, Lendable};
 use crate::sync::{Mutex, lock};
@@ -116,6 +117,7 @@ pub(crate) struct PoolStats {
 /// The pool; shared as `Arc<Pool<K, C>>`.
 pub(crate) struct Pool<K: Key, C: Pooled> {
     limits: Limits,
+    caps: Option<Caps>,
     ledger: Mutex<Ledger<K, C>>,
 }
 
@@ -134,7 +136,7 @@ pub(crate) enum Lending<K: Key, C: Pooled> {
 /// What a steward finds to do.
 #[derive(Debug)]
 pub(crate) struct Look<K: Key, C: Pooled> {
-    /// Idle for too long (SPEC C1): to be closed.
+    /// Idle for too long (SPEC C1), or too many: to be closed.
     pub(crate) expired: Vec<C>,
     /// Parked for too long, or due: to be taken over.
     pub(crate) stale: Vec<(LeaseId, Lent<K, C>, C::Rest)>,
@@ -176,15 +178,24 @@ pub(crate) enum Claim<K: Key, C: Pooled> {
 }
 
 impl<K: Key, C: Pooled> Pool<K, C> {
+    /// One that keeps any number of idle connections.
+    #[cfg(test)]
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Self::with_caps(limits, None)
+    }
+
+    pub(crate) fn with_caps(limits: Limits, caps: Option<Caps>) -> Arc<Self> {
         Arc::new(Self {
             limits,
-            ledger: Mutex::new(Ledger::new(limits)),
+            caps,
+            ledger: Mutex::new(Ledger::new(limits, caps)),
         })
     }
 
-    /// The settings, for tests that check them against the books.
-    #[cfg(all(test, not(loom)))]
+    pub(crate) fn caps(&self) -> Option<Caps> {
+        self.caps
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
@@ -255,7 +266,10 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     pub(crate) fn look(self: &Arc<Self>, now: Instant) -> Look<K, C> {
         let mut ledger = lock(&self.ledger);
         ledger.observe(now);
-        let expired = ledger.expired();
+        let mut expired = ledger.expired();
+        if ledger.is_crowded() {
+            expired.extend(ledger.surplus());
+        }
         let (mut stale, mut unwatched) = (Vec::new(), Vec::new());
         if ledger.is_look_due(now) {
             stale = ledger.leases.stale(now);

@@ -90,9 +90,9 @@ struct Model {
 }
 
 impl Model {
-    fn new(total: usize, per_host: usize, seed: u64) -> Self {
+    fn new((total, per_host): (usize, usize), caps: Option<Caps>, seed: u64) -> Self {
         Self {
-            pool: Pool::new(Limits { total, per_host }),
+            pool: Pool::with_caps(Limits { total, per_host }, caps),
             random: Random(seed),
             now: Instant::now(),
             lent: Vec::new(),
@@ -164,6 +164,14 @@ impl Model {
             assert!(self.pool.with_idle(&idle.key, idle.id, |_| ()));
         }
         assert!(self.pool.next_look().is_none_or(|next| next > self.now));
+        if let Some(caps) = self.pool.caps() {
+            let mut hosts = [0; HOSTS];
+            let ledger = lock(&self.pool.ledger);
+            let idle = ledger.idle_of_hosts();
+            idle.for_each(|(host, idle)| hosts[*host] = idle);
+            assert!(hosts.iter().sum::<usize>() <= caps.total);
+            assert!(hosts.iter().all(|idle| *idle <= caps.per_host));
+        }
     }
 
     fn lend(&mut self) {
@@ -373,6 +381,11 @@ impl Model {
         names.extend(self.parked.iter().map(|parked| parked.name));
         names.sort_unstable();
         assert!(names.is_sorted_by(|one, next| one < next));
+        // What is too much is looked at at once.
+        if self.pool.caps().is_some_and(|caps| stats.idle > caps.total) {
+            let next = self.pool.next_look();
+            assert!(next.is_some_and(|next| next <= self.now));
+        }
         // What is parked is looked at within a second.
         if !self.parked.is_empty() {
             let next = self.pool.next_look();
@@ -389,7 +402,7 @@ fn pick<T>(random: &mut Random, items: &mut Vec<T>) -> Option<T> {
 
 #[test]
 fn the_books_balance_after_every_step() {
-    // SPEC C3, C4, C8, over every shape of limit.
+    // SPEC C3, C4, C8, P3, P4, over every shape of limit.
     let shapes = [
         (0, 0),
         (1, 0),
@@ -402,7 +415,13 @@ fn the_books_balance_after_every_step() {
     ];
     for (index, (total, per_host)) in shapes.into_iter().enumerate() {
         for seed in 1..=4 {
-            let mut model = Model::new(total, per_host, seed * 7919 + index as u64);
+            // Half of them keep any number of idle connections.
+            let caps = Caps {
+                total: 1 + index,
+                per_host: 1 + index % 3,
+            };
+            let caps = Some(caps).filter(|_| seed > 2);
+            let mut model = Model::new((total, per_host), caps, seed * 7919 + index as u64);
             for step in 0..4000 {
                 if step % 11 == 0 {
                     model.probe();

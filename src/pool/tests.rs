@@ -1,5 +1,6 @@
 //! Each verb of the pool, one table or story each.
 
+mod caps;
 mod leases;
 
 use std::panic::{self, AssertUnwindSafe};

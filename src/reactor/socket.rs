@@ -163,7 +163,10 @@ impl<N: Net> Engine<N> {
         if self.config.force_close || !lent.rest() {
             return self.close_socket(token);
         }
-        let expires = self.now + delivery::life(self.config.keepalive, keep_alive);
+        let Some(expires) = delivery::expiry(self.config.keepalive, lent, keep_alive, self.now)
+        else {
+            return self.close_socket(token);
+        };
         let Some(lent) = self.lift(token, expires) else {
             return;
         };

@@ -21,6 +21,8 @@ mod request;
 mod resting;
 mod sim;
 mod soak;
+#[cfg(unix)]
+mod sockets;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;

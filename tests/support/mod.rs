@@ -34,6 +34,7 @@ pub(crate) mod peer;
 pub(crate) mod proxy;
 pub(crate) mod sockets;
 pub(crate) mod tls;
+pub(crate) mod unix;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -9,7 +9,7 @@ use super::{Connector, Inner, State};
 use crate::call::TlsSource;
 use crate::dns::{Resolve, SystemResolver, WorkerLimits, Workers};
 use crate::job::Config;
-use crate::pool::Limits;
+use crate::pool::{Caps, Limits};
 use crate::reactor::Ledger;
 
 /// The default of [`ConnectorBuilder::caller_drives`]. The second `cfg` is for
@@ -24,6 +24,9 @@ const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 /// | `limit_per_host` | none |
 /// | `keepalive_timeout` | 15 s |
 /// | `force_close` | false |
+/// | `max_idle`, `max_idle_per_host`, `max_age` | none |
+/// | `nodelay` | true |
+/// | `socket_options`, `local_addr`, `interface` | the system's |
 /// | `dns_cache`, `dns_cache_size`, `dns_ttl` | on, 1000 names, 10 s |
 /// | `dns_negative_ttl`, `dns_stale_on_error` | not at all |
 /// | `address_filter` | none |
@@ -34,6 +37,8 @@ const CALLER_DRIVES: bool = cfg!(unix) && cfg!(not(miohttp_reactor_drives));
 pub struct ConnectorBuilder {
     limit: usize,
     limit_per_host: usize,
+    pub(super) max_idle: Option<usize>,
+    pub(super) max_idle_per_host: Option<usize>,
     pub(super) config: Config,
     caller_drives: bool,
     pub(super) resolver: Option<Arc<dyn Resolve>>,
@@ -46,6 +51,8 @@ impl Default for ConnectorBuilder {
         Self {
             limit: 100,
             limit_per_host: 0,
+            max_idle: None,
+            max_idle_per_host: None,
             config: Config::default(),
             caller_drives: CALLER_DRIVES,
             resolver: None,
@@ -71,9 +78,13 @@ impl ConnectorBuilder {
     }
 
     /// How long an idle connection is kept (SPEC C1). A shorter
-    /// `Keep-Alive: timeout=` of the server is heeded (SPEC P4).
+    /// `Keep-Alive: timeout=` of the server is heeded (SPEC P4). Beside
+    /// [`force_close(true)`](Self::force_close), which keeps none, it is a
+    /// contradiction: every request fails with
+    /// [`Kind::InvalidRequest`](crate::Kind::InvalidRequest).
     pub fn keepalive_timeout(mut self, timeout: Duration) -> Self {
         self.config.keepalive = timeout;
+        self.config.keepalive_is_set = true;
         self
     }
 
@@ -111,16 +122,21 @@ impl ConnectorBuilder {
             total: self.limit,
             per_host: self.limit_per_host,
         };
+        let has_caps = self.max_idle.or(self.max_idle_per_host).is_some();
+        let caps = has_caps.then(|| Caps {
+            total: self.max_idle.unwrap_or(usize::MAX),
+            per_host: self.max_idle_per_host.unwrap_or(usize::MAX),
+        });
         #[cfg(feature = "tls")]
         let tls = self.tls.source();
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
         Connector {
             inner: Arc::new(Inner {
-                config: Arc::new(self.config),
+                config: Arc::new(self.config.settled()),
                 caller_drives: self.caller_drives,
                 tls,
-                pool: Ledger::new(limits),
+                pool: Ledger::with_caps(limits, caps),
                 workers: Arc::new(Workers::new(resolver, WorkerLimits::default())),
                 home: std::process::id(),
                 state: Mutex::new(State::Fresh),
@@ -136,6 +152,8 @@ impl fmt::Debug for ConnectorBuilder {
             .field("limit", &self.limit)
             .field("limit_per_host", &self.limit_per_host)
             .field("caller_drives", &self.caller_drives)
+            .field("max_idle", &self.max_idle)
+            .field("max_idle_per_host", &self.max_idle_per_host)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }

@@ -2,6 +2,7 @@
 //! share it by cloning; the thread starts on first use.
 
 mod builder;
+mod idle;
 mod names;
 mod sockets;
 mod stats;
@@ -160,11 +161,7 @@ impl Connector {
 
     /// Whether all its connections go to one place, whatever the host.
     pub(crate) fn has_one_address(&self) -> bool {
-        self.inner.config.sockets.fixed().is_some()
-    }
-
-    pub(crate) fn force_close(&self) -> bool {
-        self.inner.config.force_close
+        self.inner.config.sockets.has_one_address()
     }
 
     /// How long what is given back may be idle; `None`: it is closed (SPEC C1, C2).

@@ -149,7 +149,7 @@ impl<S: Stream> Link<S> {
         };
         let tls = self.tls.as_ref().filter(|_| is_with_origin);
         let facts = LinkFacts {
-            peer: self.address.ip(),
+            peer: self.address.ip().or_else(|| self.wire.stream.peer_addr()),
             path: self.address.path(),
             local: self.wire.stream.local_addr(),
             tls: tls.and_then(|tls| tls.info()),

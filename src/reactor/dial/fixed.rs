@@ -25,7 +25,7 @@ pub(super) struct Fixed {
     /// Before the next try.
     pause: Duration,
     /// T3, which the tries share: they are one attempt.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
 }
 
 impl Fixed {

@@ -209,7 +209,8 @@ impl<N: Net> Engine<N> {
             expires: self.now,
         };
         if let Some(Socket::Attempt { link, .. }) = self.sockets.replace(token, idle) {
-            let conn = Conn::new(link, Some(token));
+            let mut conn = Conn::new(link, Some(token));
+            conn.set_until(self.config.too_old_at(self.now));
             let lent = dial.permit.adopt(Box::new(conn));
             self.assign(id, exchange, token, lent);
         }

@@ -14,11 +14,18 @@ use crate::reactor::exchange::Running;
 impl<N: Net> Engine<N> {
     /// The addresses of the host, from wherever they are known.
     pub(super) fn find(&mut self, id: ExchangeId) {
-        let fixed = self.config.sockets.fixed();
+        let config = self.config.clone();
         let Some(Running::Dialing { exchange, dial, .. }) = self.running(id) else {
             return;
         };
+        let fixed = config.sockets.fixed(exchange.key.hop());
         if let Some(address) = fixed.filter(|_| dial.target != Target::Wanted) {
+            let host = exchange.key.host();
+            let is_named = config.sockets.is_carried() && exchange.key.route().is_none();
+            // All there is to judge by where a transport finds hosts by itself.
+            if is_named && let Err(fault) = config.dns.judge(host) {
+                return self.unresolved(id, &fault);
+            }
             dial.fixed = Some(Fixed::new(address));
             dial.resolving = false;
             return self.race(id);

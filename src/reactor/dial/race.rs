@@ -41,7 +41,8 @@ impl<N: Net> Engine<N> {
             };
             let limit = exchange.limits.sock_connect;
             let key = exchange.key.clone();
-            let deadline = limit.and_then(|limit| now.checked_add(limit));
+            let begun = fixed.as_ref().and_then(|fixed| fixed.until);
+            let deadline = begun.or_else(|| now.checked_add(limit?));
             // Read again below: a failed start makes the next one due now.
             dial.next_at = self
                 .config
@@ -81,8 +82,12 @@ impl<N: Net> Engine<N> {
         deadline: Option<Instant>,
     ) -> Result<Option<Token>, Error> {
         let config = self.config.clone();
+        let (host, port) = key.hop();
         let to = Destination {
             address: &address,
+            host,
+            port,
+            deadline: self.given_up_at(exchange, deadline),
             sockets: &config.sockets,
         };
         let mut connected = self.net.connect(&to);
@@ -110,6 +115,12 @@ impl<N: Net> Engine<N> {
         let Some(Socket::Attempt { link, .. }) = self.sockets.get_mut(token) else {
             return Err(Error::internal("a socket was lost"));
         };
+        // What is no TCP connection may be one by now, and no event need tell.
+        let is_told = matches!(link.address(), Address::Tcp(_)) && !config.sockets.is_carried();
+        if !is_told {
+            link.suspect();
+            self.unfinished.push(token);
+        }
         match self.net.register(link.stream_mut(), token) {
             Ok(()) => Ok(Some(token)),
             Err(error) => {
@@ -117,6 +128,18 @@ impl<N: Net> Engine<N> {
                 Err(Error::internal("cannot watch a socket").with_source(error))
             }
         }
+    }
+
+    /// The earliest end of an attempt.
+    fn given_up_at(&mut self, id: ExchangeId, deadline: Option<Instant>) -> Option<Instant> {
+        let Some(Running::Dialing {
+            exchange, connect, ..
+        }) = self.running(id)
+        else {
+            return deadline;
+        };
+        let total = exchange.limits.total.map(|(at, _)| at);
+        [deadline, *connect, total].into_iter().flatten().min()
     }
 
     /// Something happened to a connecting socket.

@@ -15,7 +15,7 @@ use crate::handoff::mailbox::Mailbox;
 use crate::job::{Cancel, Command, Config, Control, PoolKey};
 use crate::net::Token;
 use crate::net::sim::{Peer, SimNet, SimStream, World};
-use crate::pool::{LeaseId, Limits, Pool};
+use crate::pool::{Caps, LeaseId, Limits, Pool};
 use crate::sync::{Arc, Mutex, lock};
 
 /// A server whose address is in the URL, so that no name is looked up.
@@ -59,6 +59,7 @@ pub(super) fn head_of(length: usize) -> Vec<u8> {
 pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) limits: Limits,
+    pub(super) caps: Option<Caps>,
 }
 
 impl Default for Setup {
@@ -69,6 +70,7 @@ impl Default for Setup {
                 total: 100,
                 per_host: 0,
             },
+            caps: None,
         }
     }
 }
@@ -102,7 +104,7 @@ impl Sim {
         adapt(&mut setup);
         let world = World::new();
         let mailbox = Arc::new(Mailbox::new(world.alarm()));
-        let pool = Pool::new(setup.limits);
+        let pool = Pool::with_caps(setup.limits, setup.caps);
         let names = Names::default();
         let lookups = Box::new(SimLookups {
             world: world.clone(),
