@@ -68,10 +68,11 @@
 //! that run code of the caller's, or that may block, are done by up to eight more.
 //!
 //! Of the caller's code only [`Waker::wake`](std::task::Waker::wake) and the `log`
-//! backend run on the connector's thread; decompression and JSON are done by
+//! backend run on the connector's thread, and a `Transport`, where a program
+//! connects in a way of its own; decompression and JSON are done by
 //! whoever reads the body, and a redirect rule, a [`CookieStore`] or a function that
 //! chooses a [`Proxy`] is called by whoever sends the request or waits for the
-//! response. A blocking call made there, from one of those two,
+//! response. A blocking call made there, from one of those,
 //! fails with [`Kind::Internal`] instead of hanging.
 //!
 //! Blocking verbs may be called inside async code too, where they block that

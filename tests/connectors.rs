@@ -354,3 +354,27 @@ fn no_limit_is_none() {
     }
     assert_eq!(peer.peak_connections(), MANY);
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_connectors_tls_settings_can_be_had_again() {
+    // SPEC C30
+    use miohttp::TlsConfig;
+    use support::{Certificate, TlsOptions};
+
+    both(|builder| {
+        let peer = Peer::serve_tls(TlsOptions::new(Certificate::Good), |_| ok(""));
+        let roots = TlsConfig::new().add_root_pem(support::tls::ca_pem().as_bytes());
+        let connector = builder().tls(roots.expect("a root")).build();
+        let session = session_of(&connector);
+        let get = || session.get(peer.url("/"));
+        get().send().unwrap().bytes().unwrap();
+        let same = connector.tls_config();
+        get().tls(&same).send().unwrap().bytes().unwrap();
+        assert_eq!((peer.connections(), connector.stats().reused), (1, 1));
+        // It has its roots and its own connections elsewhere.
+        let other = Session::new();
+        let response = other.get(peer.url("/")).tls(&same).send().unwrap();
+        assert!(response.tls_info().is_some());
+    });
+}

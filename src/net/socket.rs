@@ -313,3 +313,6 @@ impl std::error::Error for Refused {
         Some(&self.cause)
     }
 }
+
+#[cfg(all(test, unix, not(loom)))]
+mod tests;

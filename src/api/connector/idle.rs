@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{Connector, ConnectorBuilder};
+#[cfg(feature = "tls")]
+use crate::api::tls::TlsConfig;
 
 impl ConnectorBuilder {
     /// How many idle connections are kept at most; `None`, the default, is any
@@ -73,6 +75,13 @@ impl Connector {
     /// [`ConnectorBuilder::max_age`].
     pub fn max_age(&self) -> Option<Duration> {
         self.inner.config.max_age
+    }
+
+    /// [`ConnectorBuilder::tls`] (SPEC C30). A request that is given it shares
+    /// connections with those that are given nothing.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(&self) -> TlsConfig {
+        TlsConfig::of(self.inner.tls.clone())
     }
 
     /// [`ConnectorBuilder::caller_drives`]; false wherever callers cannot.

@@ -194,6 +194,11 @@ impl TlsConfig {
         self.edit(|settings| settings.pins_only(only))
     }
 
+    /// What a source was made of.
+    pub(crate) fn of(source: TlsSource) -> Self {
+        Self { source }
+    }
+
     pub(crate) fn source(&self) -> TlsSource {
         // Reads files, which no reactor should, and a redirect may ask it to.
         self.source.prepare();
