@@ -22,7 +22,7 @@ use miohttp::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use miohttp::rustls::{
     ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup, SignatureScheme,
 };
-use miohttp::{Connector, Kind, Session, Timeout, TlsConfig};
+use miohttp::{Connector, Kind, Proxy, Session, Timeout, TlsConfig};
 use support::tls::ca_pem;
 use support::{Gate, Peer, TlsOptions, WATCHDOG, enter, ok};
 
@@ -284,6 +284,39 @@ fn a_panic_fails_one_connection() {
         let text = session.get(other.url("/")).send().expect("an answer");
         assert_eq!(text.text().expect("a body"), "plain");
         assert_eq!(session.connector().stats().in_use, 0);
+    }
+}
+
+#[test]
+fn both_handshakes_of_a_secure_proxy_may_be_foreign() {
+    // SPEC C20, X1
+    for (through, origin) in [(true, false), (false, true), (true, true)] {
+        let gate = Gate::new();
+        let count = Arc::new(Mutex::new(0));
+        let (at, counts) = (gate.clone(), Arc::clone(&count));
+        let blocks = foreign(move || {
+            *enter(&counts) += 1;
+            at.wait();
+        });
+        let pick = |foreign: bool| match foreign {
+            true => blocks.clone(),
+            false => trusting(),
+        };
+        let proxy = support::Proxy::start_tls(TlsOptions::default());
+        let (peer, other) = (secure(), Peer::serve(|_| ok("plain")));
+        let session = Session::builder().tls(&pick(origin)).build();
+        let way = Proxy::all(proxy.url("https")).expect("a proxy's URL");
+        let way = way.tls(&pick(through));
+        let sent = session.get(peer.url("/far")).proxy(way).start_send();
+        gate.wait_for_arrivals(1);
+        let plain = session.get(other.url("/")).start_send().wait();
+        assert_eq!(plain.expect("an answer").status(), 200);
+        gate.open();
+        let response = sent.wait().expect("an answer");
+        assert_eq!(response.text().expect("a body"), "/far");
+        let handshakes = usize::from(through) + usize::from(origin);
+        assert_eq!(*enter(&count), handshakes);
+        assert_eq!(proxy.connections(), 1);
     }
 }
 

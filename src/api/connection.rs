@@ -49,6 +49,22 @@ pub struct Connection {
 }
 
 impl Connection {
+    pub(super) fn new(
+        loan: Box<dyn Loan>,
+        facts: &Facts,
+        connector: Connector,
+        id: ExchangeId,
+        url: Url,
+    ) -> Self {
+        Self {
+            loan: Some(loan),
+            info: ConnectionInfo::new(facts),
+            cancel: Some(Aim::new(connector.downgrade(), id)).into(),
+            connector,
+            url,
+        }
+    }
+
     /// What is known of it.
     pub fn info(&self) -> &ConnectionInfo {
         &self.info
@@ -314,13 +330,10 @@ impl Operation<Connection> for Connecting {
         };
         self.receiver = None;
         let lent = lent.unwrap_or_else(|| Err(self.connector.ended().with_url(&self.url)));
-        Poll::Ready(lent.map(|(loan, facts)| Connection {
-            loan: Some(loan),
-            connector: self.connector.clone(),
-            info: ConnectionInfo::new(&facts),
-            url: self.url.clone(),
-            cancel: self.target(),
-        }))
+        let (connector, url) = (self.connector.clone(), self.url.clone());
+        Poll::Ready(
+            lent.map(|(loan, facts)| Connection::new(loan, &facts, connector, self.id, url)),
+        )
     }
 
     fn target(&self) -> CancelHandle {

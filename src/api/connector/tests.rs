@@ -12,6 +12,7 @@ use http::{Method, StatusCode, Version};
 
 use super::*;
 use crate::api::body::{Body, Driver};
+use crate::api::connection::Connection;
 use crate::api::pending::Pending;
 use crate::api::response::Response;
 use crate::api::send::Send;
@@ -22,7 +23,8 @@ use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
 use crate::head::{BodyLength, Fields, RequestHead, ResponseHead};
 use crate::job::{
-    BodyEnd, Exchange, ExchangeLimits, Facts, LinkFacts, PoolKey, ReplyBody, Tally, Upload,
+    BodyEnd, Exchange, ExchangeLimits, Facts, LinkFacts, Loan, PoolKey, ReplyBody, Tally, Tunnel,
+    Upload,
 };
 use crate::pool::{LeaseId, Lending};
 
@@ -98,6 +100,10 @@ fn requests_of_a_child_are_refused() {
             let get = || session.get("http://10.0.0.1/");
             assert_eq!(get().send().unwrap_err().kind(), Kind::Closed);
             assert_eq!(get().start_send().wait().unwrap_err().kind(), Kind::Closed);
+            let url = "http://10.0.0.1/";
+            assert_eq!(inside.connect(url).unwrap_err().kind(), Kind::Closed);
+            let started = inside.start_connect(url).wait();
+            assert_eq!(started.unwrap_err().kind(), Kind::Closed);
             assert!(inside.is_closed());
             assert_eq!(inside.stats(), ConnectorStats::default());
             inside.clear_dns(None);
@@ -213,6 +219,49 @@ fn whatever_a_child_drops_it_leaves_alone() {
         sender.fill(Told::Done(Err(Error::closed()))).is_ok(),
         "its end is there"
     );
+}
+
+/// A connection that the parent was lent.
+struct Parents;
+
+impl Loan for Parents {
+    fn is_standing(&mut self) -> bool {
+        panic!("its socket is looked at");
+    }
+
+    fn release(self: Box<Self>, _: Duration, _: Instant) -> bool {
+        panic!("it is given back");
+    }
+
+    fn detach(self: Box<Self>) -> Option<Box<dyn Tunnel>> {
+        panic!("it is taken away");
+    }
+}
+
+impl Drop for Parents {
+    fn drop(&mut self) {
+        panic!("it is closed");
+    }
+}
+
+/// Whatever a child does with it, it stays the parent's.
+#[test]
+fn a_lent_connection_is_left_alone_in_a_child() {
+    let connector = foreign();
+    let lent = || {
+        let url = "http://10.0.0.1/".parse().expect("a URL");
+        let id = ExchangeId::next();
+        Connection::new(Box::new(Parents), &facts(), connector.clone(), id, url)
+    };
+    let (mut looked, closed, released, detached) = (lent(), lent(), lent(), lent());
+    beside_held_locks(&connector, move || {
+        assert!(looked.is_closed());
+        looked.cancel_handle().cancel();
+        drop(looked);
+        closed.close();
+        released.release();
+        assert_eq!(detached.detach().unwrap_err().kind(), Kind::Closed);
+    });
 }
 
 /// Nobody fills the slots and pipes of a child, so it does not wait for them.
