@@ -331,3 +331,53 @@ fn nothing_secret_is_printed() {
         "Proxy[http by http://p.test:1, https by socks5h://[::1]:1080, a function]"
     );
 }
+
+#[test]
+fn no_text_is_too_odd_to_be_read() {
+    // SPEC X1, X7
+    const PARTS: [&str; 22] = [
+        "",
+        "http://",
+        "socks5h://",
+        "hunter2",
+        "@",
+        ":",
+        "[",
+        "::1",
+        "]",
+        "%",
+        "%00",
+        "/",
+        "?",
+        "#",
+        "\0",
+        "\u{fc}",
+        "99999",
+        "80",
+        "*",
+        ".",
+        ", ",
+        "/129",
+    ];
+    let every = || PARTS.iter();
+    for (a, b) in every().flat_map(|a| every().map(move |b| (a, b))) {
+        for c in every() {
+            let text = [*a, *b, *c, "p"].concat();
+            // What can be read can be chosen, and shows its host alone.
+            match Server::parse(&text) {
+                Ok(server) => {
+                    assert!(!server.host().is_empty() && server.port() != 0, "{text:?}");
+                    let _ = (server.authorization(), server.login());
+                }
+                Err(error) => assert!(!format!("{error:#}").contains("hunter2"), "{text:?}"),
+            }
+            if let Ok(list) = NoProxy::parse(&text) {
+                for url in ["http://hunter2/", "http://[::1]/", "http://0.0.0.80:80/"] {
+                    let url = Url::parse(url).unwrap();
+                    let beside = NoProxy::parse(&format!("x.invalid,{text}"));
+                    assert_eq!(beside.unwrap().covers(&url), list.covers(&url), "{text:?}");
+                }
+            }
+        }
+    }
+}

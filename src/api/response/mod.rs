@@ -127,8 +127,8 @@ impl Response {
         &self.about.history
     }
 
-    /// The address that answered (SPEC R9); [`Error::peer`] is the same of a
-    /// request that failed.
+    /// The address that answered (SPEC R9), which is the proxy's where there is
+    /// one; [`Error::peer`] is the same of a request that failed.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.about.facts.link.peer
     }
