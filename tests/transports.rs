@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -206,6 +207,8 @@ enum Fault {
     Refuses,
     WouldBlock,
     AsFd,
+    /// Its descriptor is that of a file, which is always ready.
+    IsFile,
     Connected,
     NotConnected,
     Read,
@@ -230,6 +233,7 @@ struct Faulty {
 
 struct FaultyStream {
     inner: UnixStream,
+    file: File,
     fault: Fault,
     dropped: Arc<AtomicUsize>,
 }
@@ -247,8 +251,10 @@ impl Transport for Faulty {
         let (inner, far) = UnixStream::pair()?;
         support::unix::join(far, self.pairs.peer);
         let dropped = Arc::clone(&self.dropped);
+        let file = File::open(std::env::current_exe()?)?;
         Ok(Box::new(FaultyStream {
             inner,
+            file,
             fault,
             dropped,
         }))
@@ -263,7 +269,10 @@ impl Transport for Faulty {
 impl AsFd for FaultyStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         assert!(self.fault != Fault::AsFd, "broken on purpose");
-        self.inner.as_fd()
+        match self.fault {
+            Fault::IsFile => self.file.as_fd(),
+            _ => self.inner.as_fd(),
+        }
     }
 }
 
@@ -313,9 +322,12 @@ impl Drop for FaultyStream {
 /// The kind of error that a fault makes of a request; `None`: it does no harm.
 fn expected(fault: Fault) -> Option<Kind> {
     match fault {
-        Fault::Connect | Fault::Refuses | Fault::WouldBlock | Fault::AsFd | Fault::Connected => {
-            Some(Kind::Connect)
-        }
+        Fault::Connect
+        | Fault::Refuses
+        | Fault::WouldBlock
+        | Fault::AsFd
+        | Fault::IsFile
+        | Fault::Connected => Some(Kind::Connect),
         Fault::Resolves => Some(Kind::Dns),
         Fault::NotConnected => Some(Kind::Timeout),
         Fault::ReadFails => Some(Kind::Disconnected),
@@ -339,6 +351,7 @@ fn a_fault_of_a_transport_fails_one_exchange_alone() {
         Refuses,
         WouldBlock,
         AsFd,
+        IsFile,
         Connected,
         NotConnected,
         Read,

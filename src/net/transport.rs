@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -80,7 +81,7 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Whether it finds hosts by itself. Then no name is looked up, a
     /// [`Target`] has no address, and one connection is tried instead of one for
-    /// each address. False unless it says otherwise; asked once a connection.
+    /// each address. False unless it says otherwise; asked for each connection.
     fn resolves_names(&self) -> bool {
         false
     }
@@ -93,7 +94,8 @@ pub trait Transport: Send + Sync + 'static {
 /// says [`WouldBlock`](io::ErrorKind::WouldBlock) must be one that the
 /// descriptor's becoming readable or writable ends. The descriptor is duplicated
 /// and made non-blocking when the connection begins, and has to be of a kind that
-/// can be waited for: a socket, a pipe, an eventfd.
+/// can be waited for: a socket, a pipe, an eventfd, and no file on a disk, which is
+/// refused.
 ///
 /// [`UnixStream`] and [`TcpStream`] are such streams as they are.
 pub trait TransportStream: AsFd + Send + Sync + 'static {
@@ -270,8 +272,20 @@ impl<T: Transport> Carry for Guarded<T> {
         // From here on whatever happens drops it in its guard.
         let stream = GuardedStream(Some(stream));
         let descriptor = guard(|| stream.get()?.as_fd().try_clone_to_owned())?;
-        Ok((descriptor, Box::new(stream)))
+        Ok((waitable(descriptor)?, Box::new(stream)))
     }
+}
+
+/// Whether there is anything to wait for: a file on a disk is always ready, and
+/// whoever waited for it would spin.
+fn waitable(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    let file = File::from(descriptor);
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        let message = "a transport's stream has the descriptor of a file, which tells of nothing";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(file.into())
 }
 
 /// There until it is dropped.

@@ -103,8 +103,9 @@ impl ConnectorBuilder {
     /// An address that cannot be one fails every request with
     /// [`Kind::InvalidRequest`](crate::Kind::InvalidRequest). A socket that is not
     /// there, or not listened on, is [`Kind::Connect`](crate::Kind::Connect) with
-    /// its [`path`](crate::Error::path). Where its queue is full the connection is
-    /// tried again and again until a [limit](crate::Timeouts) passes.
+    /// its [`path`](crate::Error::path). Where its queue is full, which Linux alone
+    /// tells from nobody listening, the connection is tried again and again until a
+    /// [limit](crate::Timeouts) passes.
     ///
     /// ```
     /// use miohttp::{Connector, Session};

@@ -7,6 +7,7 @@ use crate::dns::{DnsFault, Lookup};
 use crate::error::Kind;
 use crate::job::{Cancel, Command, Control};
 use crate::net::sim::{Manner, Peer};
+use crate::pool::{Caps, Limits};
 
 const HOSTS: [&str; 7] = [
     "10.0.0.1",
@@ -241,8 +242,16 @@ impl Walk {
 #[test]
 fn a_random_walk_leaves_nothing_behind() {
     let (mut lent, mut resumed) = (0, 0);
-    for (seed, total, per_host) in [(1, 3, 0), (2, 5, 2), (3, 0, 1), (4, 1, 0)] {
-        let sim = Sim::limited(total, per_host);
+    for (seed, total, per_host) in [(1, 3, 0), (2, 5, 2), (3, 0, 1), (4, 1, 0), (5, 4, 2)] {
+        let sim = Sim::with(|setup| {
+            setup.limits = Limits { total, per_host };
+            if seed > 3 {
+                // And few connections are kept, none of them for long.
+                let (total, per_host) = (2, 1);
+                setup.caps = Some(Caps { total, per_host });
+                setup.config.max_age = Some(secs(20));
+            }
+        });
         let names = &sim.names;
         names.known("both.test", &["2001:db8::1", "10.0.0.2", "192.0.2.7"]);
         names.partly("slow.test", ms(30), &["10.0.0.3"]);
