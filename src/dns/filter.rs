@@ -107,7 +107,8 @@ impl AddressFilter {
     }
 
     /// Refuses these networks, whatever else is said of them. Written as for
-    /// [`allow`](Self::allow).
+    /// [`allow`](Self::allow). Who refuses `127.0.0.1` or `::1` refuses `0.0.0.0`
+    /// or `::` with it, for systems take that for their own.
     pub fn deny(mut self, networks: &str) -> Self {
         let networks = self.parse(networks);
         self.denied.extend(networks);
@@ -133,6 +134,9 @@ impl AddressFilter {
         }
         let address = address.to_canonical();
         let within = match address {
+            // A system takes no address for its own.
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(v6) => embedded(v6).map(IpAddr::from),
             IpAddr::V4(_) => None,
         };

@@ -42,6 +42,18 @@ fn the_public_internet() {
     );
 }
 
+/// Who connects to no address at all reaches this machine.
+#[test]
+fn no_address_is_this_machine() {
+    // SPEC Q2.
+    let filter = AddressFilter::all().deny("127.0.0.0/8, ::1");
+    check(&filter, "0.0.0.1 ::2 10.0.0.1", "0.0.0.0 :: ::ffff:0.0.0.0");
+    let filter = AddressFilter::all().deny("127.0.0.1");
+    check(&filter, "::1 ::", "0.0.0.0 ::ffff:0.0.0.0");
+    let filter = AddressFilter::none().allow("127.0.0.0/8, ::1");
+    check(&filter, "127.0.0.1 ::1", "0.0.0.0 ::");
+}
+
 /// IPv4 addresses that travel inside of IPv6 ones.
 #[test]
 fn addresses_in_addresses() {
@@ -73,8 +85,8 @@ fn exceptions() {
     );
     check(
         &AddressFilter::all().deny("127.0.0.0/8, ::1"),
-        "10.0.0.1 :: fe80::1 8.8.8.8 64:ff9b::a00:1",
-        "127.0.0.1 ::1 ::ffff:127.1.2.3 64:ff9b::7f00:1 2002:7f00:1::",
+        "10.0.0.1 fe80::1 8.8.8.8 64:ff9b::a00:1",
+        "127.0.0.1 ::1 :: ::ffff:127.1.2.3 64:ff9b::7f00:1 2002:7f00:1::",
     );
     check(
         &AddressFilter::none().allow("192.0.2.0/24, 2002::/16"),
