@@ -19,8 +19,11 @@ const VARIABLES: &[(Schemes, &[&str])] = &[
 
 /// The rules of an environment in which `var` looks.
 pub(super) fn read(var: impl Fn(&str) -> Option<OsString>) -> Vec<Rule> {
+    let is_cgi = var("REQUEST_METHOD").is_some();
     let environment = Environment {
-        is_cgi: var("REQUEST_METHOD").is_some(),
+        is_cgi,
+        // As on Windows.
+        is_caseless: is_cgi && var("rEQUEST_mETHOD").is_some(),
         var,
     };
     let mut rules = environment.rules();
@@ -41,6 +44,8 @@ pub(super) fn read(var: impl Fn(&str) -> Option<OsString>) -> Vec<Rule> {
 struct Environment<F> {
     var: F,
     is_cgi: bool,
+    /// Whether names have no case.
+    is_caseless: bool,
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
@@ -62,7 +67,11 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         let upper = name.to_ascii_uppercase();
         // A web server passes the header `Proxy` of a request on under this name.
         let is_forged = self.is_cgi && upper == "HTTP_PROXY";
-        let names = [Some(name.to_owned()), (!is_forged).then_some(upper)];
+        let is_lower_forged = is_forged && self.is_caseless;
+        let names = [
+            (!is_lower_forged).then(|| name.to_owned()),
+            (!is_forged).then_some(upper),
+        ];
         names.into_iter().flatten().find_map(|name| {
             let value = (self.var)(&name).filter(|value| !value.is_empty())?;
             Some((name, value))
@@ -155,6 +164,25 @@ mod tests {
             assert_eq!(urls.map(|url| chosen(&proxy, url)), *want, "{variables:?}");
             assert_eq!(proxy.is_empty(), want.iter().all(|to| *to == "direct"));
         }
+    }
+
+    #[test]
+    fn where_names_have_no_case_the_forged_one_has_none_either() {
+        // SPEC X6
+        let chosen_under = |variables: &[(&str, &str)]| {
+            let proxy = Proxy::with(read(|name| {
+                let is_it = |of: &str| of.eq_ignore_ascii_case(name);
+                let found = variables.iter().find(|(of, _)| is_it(of));
+                found.map(|(_, value)| value.into())
+            }));
+            chosen(&proxy, "http://a.test")
+        };
+        let forged = ("HTTP_PROXY", "u");
+        assert_eq!(chosen_under(&[forged]), "http://u:80");
+        let cgi = ("REQUEST_METHOD", "GET");
+        assert_eq!(chosen_under(&[forged, cgi]), "direct");
+        let all = ("ALL_PROXY", "a");
+        assert_eq!(chosen_under(&[forged, all, cgi]), "http://a:80");
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Proxy {
     /// The names are looked for in lower case, then in upper case; one that is
     /// set and empty counts as not set. `HTTP_PROXY` is ignored where
     /// `REQUEST_METHOD` is set, for there it is the header `Proxy` of a request to
-    /// a CGI program (httpoxy, CVE-2016-5385). Values are URLs as
+    /// a CGI program (httpoxy, CVE-2016-5385); so is `http_proxy` there where names
+    /// have no case, as on Windows. Values are URLs as
     /// [`all`](Self::all) takes them. A value that is none is an error of every
     /// request it is for, which names the variable and not its value. An entry of
     /// the list that can cover no host is a warning in the log.
