@@ -55,7 +55,8 @@ pub(crate) enum SocksFault {
     Disconnected,
     /// SOCKS4 can be told no IPv6 address.
     NoIpv6,
-    /// A name that is too long for it, or empty, or with a NUL in it.
+    /// A name that is too long for it, or empty, or with a NUL in it; to SOCKS4 an
+    /// address that says there that a name follows.
     Name,
     /// A user name or a password that it cannot carry.
     Unspeakable,
@@ -157,6 +158,8 @@ impl Socks4 {
             return Err(SocksFault::Unspeakable);
         }
         let (address, name) = match goal.address {
+            // It would be read as a promise of a name.
+            Some(Octets::V4([0, 0, 0, last])) if last != 0 => return Err(SocksFault::Name),
             Some(Octets::V4(address)) => (address, None),
             Some(Octets::V6(_)) => return Err(SocksFault::NoIpv6),
             None => (NAME_FOLLOWS, Some(name(goal.host)?)),

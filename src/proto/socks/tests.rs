@@ -55,6 +55,12 @@ fn what_a_socks4_proxy_is_asked() {
         SocksFault::Unspeakable
     );
     assert_eq!(refused(&goal("", None), b""), SocksFault::Name);
+    // What says in 4a that a name follows is no address there.
+    for last in [1, 255] {
+        let address = Some(Octets::V4([0, 0, 0, last]));
+        assert_eq!(refused(&goal("0.0.0.1", address), b""), SocksFault::Name);
+    }
+    ask4(&goal("0.0.0.0", Some(Octets::V4([0; 4]))), b"").unwrap();
     assert_eq!(refused(&goal("a\0b", None), b""), SocksFault::Name);
     assert_eq!(
         refused(&goal(&"h".repeat(256), None), b""),
