@@ -228,6 +228,14 @@ impl Call {
             None => false,
             Some(way) => way.is_asked_again(sent, head)?,
         };
+        if by_proxy && head.status() == PROXY.status {
+            // The origin has heard nothing of it: what is held back for its
+            // challenge is so still.
+            if self.turn == Turn::Held {
+                self.turn = Turn::First;
+            }
+            return Ok(true);
+        }
         let Some(asker) = self.asker() else {
             return Ok(by_proxy);
         };

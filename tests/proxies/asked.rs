@@ -436,6 +436,32 @@ fn proxy_and_origin_may_both_ask() {
 }
 
 #[test]
+fn a_body_that_waits_for_the_origin_waits_while_the_proxy_asks() {
+    // SPEC A7, D10, X3
+    let guard = Guard::new("auth");
+    let judge = Arc::clone(&guard);
+    let origin = |request: &Request| match request.header("authorization") {
+        Some(_) => ok(request.text()),
+        None => {
+            let field = "Digest realm=\"origin\", nonce=\"o\", qop=\"auth\"";
+            response("401 Who Asks", &[("WWW-Authenticate", field)], "")
+        }
+    };
+    let gate = super::gate_of(move |request| match judge.judge(request) {
+        Ok(()) => origin(request),
+        Err(stale) => judge.challenge(stale),
+    });
+    for started in [false, true] {
+        let session = session(through(&gate).auth(digest()));
+        let auth = DigestAuth::new("guest", "pass").ask_first(true);
+        let request = session.put("http://a.test/x").auth(auth).body(once());
+        assert_eq!(text(send(request, started)), "hello");
+    }
+    let bodies: Vec<_> = gate.requests().iter().map(Request::text).collect();
+    assert_eq!(bodies, ["", "", "hello", "", "", "hello"]);
+}
+
+#[test]
 fn an_origin_that_plays_the_proxy_gets_nothing() {
     // SPEC X5
     let challenge = "Digest realm=\"gate\", nonce=\"n1\"";
