@@ -292,12 +292,14 @@ impl Steps {
 
     /// From now on each waits for [`take`](Self::take); `begun` as on a thread that
     /// is in the middle of it.
+    #[cfg(feature = "tls")]
     pub(super) fn hold(&self, begun: bool) {
         let mut state = lock(&self.state);
         (state.holds, state.begun) = (true, begun);
     }
 
     /// Takes the steps that wait, and says how many.
+    #[cfg(feature = "tls")]
     pub(super) fn take(&self) -> usize {
         let held = std::mem::take(&mut lock(&self.state).held);
         let count = held.len();
@@ -308,6 +310,7 @@ impl Steps {
     }
 
     /// Taken so far.
+    #[cfg(feature = "tls")]
     pub(super) fn taken(&self) -> usize {
         lock(&self.state).count
     }
