@@ -92,7 +92,12 @@ impl<N: Net> Engine<N> {
         match route.and_then(|route| route.choose(addresses)) {
             Some(address) => {
                 dial.target = Target::Known(address);
+                // A lookup that an old entry stood in for may still be under way:
+                // what it brings would be taken for the proxy's.
+                self.leave_lookup(id);
                 self.find(id);
+                // Nothing else enters a limit that has fired for the wait that follows.
+                self.schedule(id);
             }
             None => {
                 let host = exchange.key.host();

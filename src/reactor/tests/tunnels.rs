@@ -632,3 +632,62 @@ fn slots_come_free_however_a_proxy_fails() {
     sim.cancel(&probe, Cancel::Abort);
     assert_eq!((sim.world.open(), sim.books()), (0, (0, 0, 0)));
 }
+
+/// An old entry stands in for the origin's lookup, which ends later: what it
+/// brings is not the proxy's.
+#[test]
+fn a_late_answer_about_the_origin_is_not_taken_for_the_proxys() {
+    // SPEC C22, X1
+    for route in [by_socks4(false), by_socks5(false)] {
+        let mut sim = stale_origin();
+        let found = Lookup::Done(Ok(vec![at80("10.0.0.8")]), None);
+        sim.names.says("host.test", ms(700), found);
+        sim.world.set_manner(at(PROXY), Manner::BlackHole);
+        let probe = sim.go(hurried("host.test", &route).total(secs(5)));
+        sim.advance(ms(500));
+        assert_eq!((sim.world.wires(), sim.peer(1).address()), (2, at(PROXY)));
+        sim.advance(secs(2));
+        assert_eq!(sim.world.wires(), 2, "{route:?}");
+        sim.advance(secs(3));
+        assert_eq!(probe.error().timeout(), Some(Timeout::Total));
+        assert_eq!((sim.world.open(), sim.books()), (0, (0, 0, 0)));
+    }
+}
+
+/// The limit of names has passed with the origin's, and the proxy's is still to
+/// be looked up.
+#[test]
+fn a_proxy_that_is_not_found_after_an_old_entry_has_served_holds_nobody_up() {
+    // SPEC C22, T6, X1
+    let via = Via::Socks5 {
+        login: None,
+        remote_dns: false,
+    };
+    let mut sim = stale_origin();
+    let route = Route::new("proxy.test", PORT, None, via);
+    let probe = sim.go(hurried("host.test", &route).total(secs(5)));
+    sim.advance(secs(5));
+    let error = probe.error();
+    assert_eq!(error.timeout(), Some(Timeout::Dns), "{error:#}");
+    assert_eq!((sim.world.open(), sim.books()), (0, (0, 0, 0)));
+}
+
+/// What is known of `host.test` has had its time, and nobody answers.
+fn stale_origin() -> Sim {
+    let mut sim = Sim::with(|setup| {
+        setup.config.dns.keep.stale = secs(60);
+        setup.config.keepalive = secs(0);
+    });
+    sim.names.known("host.test", &["10.0.0.7"]);
+    sim.serve(0, get("host.test"));
+    sim.names.unsay("host.test");
+    sim.advance(secs(20));
+    sim
+}
+
+fn hurried(host: &str, route: &Route) -> Ask {
+    get(host).via(route).rare(RareLimits {
+        dns: Some(ms(500)),
+        ..RareLimits::default()
+    })
+}
