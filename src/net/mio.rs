@@ -352,7 +352,11 @@ impl Stream for MioStream {
 
     #[cfg(unix)]
     fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
-        retry(|| super::poll::write_last(&*self.socket, from))
+        match &self.socket.carrier {
+            None => retry(|| super::poll::write_last(&*self.socket, from)),
+            // Its descriptor merely tells of it: what goes there is not its own.
+            Some(carrier) => carrier.write_vectored(&[io::IoSlice::new(from)]),
+        }
     }
 
     #[cfg(not(unix))]
@@ -419,3 +423,6 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         }
     }
 }
+
+#[cfg(all(test, unix, not(loom)))]
+mod tests;
