@@ -282,28 +282,28 @@ impl TransportStream for FaultyStream {
         Ok(self.fault != Fault::NotConnected)
     }
 
-    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self.fault {
             Fault::Read => panic!("broken on purpose"),
             Fault::ReadTooMuch => Ok(into.len() + 1),
             Fault::ReadFails => Err(ErrorKind::ConnectionReset.into()),
             Fault::Interrupted => Err(ErrorKind::Interrupted.into()),
-            _ => self.inner.read(into),
+            _ => self.inner.try_read(into),
         }
     }
 
-    fn write(&self, from: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, from: &[u8]) -> io::Result<usize> {
         match self.fault {
             Fault::Write => panic!("broken on purpose"),
             Fault::WriteTooMuch => Ok(from.len() + 1),
             Fault::WriteNothing => Ok(0),
-            _ => self.inner.write(from),
+            _ => self.inner.try_write(from),
         }
     }
 
-    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let first = from.iter().find(|piece| !piece.is_empty());
-        first.map_or(Ok(0), |piece| self.write(piece))
+        first.map_or(Ok(0), |piece| self.try_write(piece))
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
@@ -433,12 +433,12 @@ impl AsFd for Stubborn {
 }
 
 impl TransportStream for Stubborn {
-    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        TransportStream::read(&self.inner, into)
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        TransportStream::try_read(&self.inner, into)
     }
 
-    fn write(&self, from: &[u8]) -> io::Result<usize> {
-        TransportStream::write(&self.inner, from)
+    fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+        TransportStream::try_write(&self.inner, from)
     }
 
     fn shutdown(&self) {
@@ -524,5 +524,45 @@ fn a_body_that_stops_is_still_timed() {
         let response = session.get("http://h/").timeouts(limit).send().unwrap();
         let error = response.bytes().unwrap_err();
         assert_eq!(error.timeout(), Some(Timeout::SockRead), "{error:#}");
+    });
+}
+
+/// A program that has the traits of both in scope, and a blocking server.
+struct Mock;
+
+impl Transport for Mock {
+    fn connect(&self, target: &Target<'_>) -> io::Result<Box<dyn TransportStream>> {
+        use std::io::{Read, Write};
+
+        let (ours, mut theirs) = UnixStream::pair()?;
+        let host = target.host().to_owned();
+        std::thread::spawn(move || -> io::Result<()> {
+            let mut request = [0; 4096];
+            // This waits, as `Read` has it.
+            let length = theirs.read(&mut request)?;
+            assert!(request[..length].ends_with(b"\r\n\r\n"));
+            let length = host.len();
+            write!(
+                theirs,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{host}"
+            )
+        });
+        Ok(Box::new(ours))
+    }
+
+    fn resolves_names(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_server_inside_the_program_is_the_same_every_time() {
+    // SPEC C9
+    both(|builder| {
+        let session = session_over(builder().force_close(true), Mock);
+        for _ in 0..100 {
+            let text = session.get("http://h.test/").send().unwrap().text();
+            assert_eq!(text.unwrap(), "h.test");
+        }
     });
 }

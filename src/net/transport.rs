@@ -108,23 +108,24 @@ pub trait TransportStream: AsFd + Send + Sync + 'static {
         Ok(true)
     }
 
-    /// Reads some bytes; 0 is the end.
+    /// Reads some bytes; 0 is the end. (Not `read`, lest it be taken for that of
+    /// [`Read`](io::Read), which may wait.)
     ///
     /// # Errors
     /// `WouldBlock`: there is nothing to read now.
-    fn read(&self, into: &mut [u8]) -> io::Result<usize>;
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
 
     /// Writes some bytes of what it is given, which is never empty.
     ///
     /// # Errors
     /// `WouldBlock`: there is no room now.
-    fn write(&self, from: &[u8]) -> io::Result<usize>;
+    fn try_write(&self, from: &[u8]) -> io::Result<usize>;
 
-    /// As [`write`](Self::write), from several pieces. Writes of the first that
+    /// As [`try_write`](Self::try_write), from several pieces. Writes of the first that
     /// is not empty, unless it is made to do better.
-    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let first = from.iter().find(|piece| !piece.is_empty());
-        first.map_or(Ok(0), |piece| self.write(piece))
+        first.map_or(Ok(0), |piece| self.try_write(piece))
     }
 
     /// Ends both directions, since its exchange is cancelled or the connector
@@ -147,15 +148,15 @@ pub trait TransportStream: AsFd + Send + Sync + 'static {
 }
 
 impl TransportStream for UnixStream {
-    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         poll::read(self, into)
     }
 
-    fn write(&self, from: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, from: &[u8]) -> io::Result<usize> {
         poll::write(self, &[IoSlice::new(from)])
     }
 
-    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         poll::write(self, from)
     }
 }
@@ -172,15 +173,15 @@ impl TransportStream for TcpStream {
         }
     }
 
-    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         poll::read(self, into)
     }
 
-    fn write(&self, from: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, from: &[u8]) -> io::Result<usize> {
         poll::write(self, &[IoSlice::new(from)])
     }
 
-    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         poll::write(self, from)
     }
 
@@ -321,7 +322,7 @@ impl Carrier for GuardedStream {
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let room = into.len();
         for _ in 0..INTERRUPTIONS {
-            match guard(|| self.get()?.read(into)) {
+            match guard(|| self.get()?.try_read(into)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return plausible(other?, room),
             }
@@ -331,7 +332,7 @@ impl Carrier for GuardedStream {
 
     fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let length = from.iter().map(|piece| piece.len()).sum();
-        plausible(self.call(|stream| stream.write_vectored(from))?, length)
+        plausible(self.call(|stream| stream.try_write_vectored(from))?, length)
     }
 
     fn shut(&self) {

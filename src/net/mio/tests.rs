@@ -23,12 +23,12 @@ impl AsFd for Apart {
 }
 
 impl TransportStream for Apart {
-    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    fn write(&self, from: &[u8]) -> io::Result<usize> {
-        TransportStream::write(&self.carries, from)
+    fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+        TransportStream::try_write(&self.carries, from)
     }
 }
 
