@@ -113,3 +113,20 @@ fn no_lookup_is_lost_while_threads_come_and_go() {
         }
     });
 }
+
+/// A child of the process has the handle of a thread that is not there.
+#[test]
+fn a_child_of_the_process_has_a_thread_of_its_own() {
+    let (server, resolver) = silent();
+    let of_the_parent = ask(&resolver, "slow.test");
+    server.set_read_timeout(Some(WATCHDOG)).unwrap();
+    server.recv_from(&mut [0; 512]).unwrap();
+    let take = || resolver.shared.thread.lock().unwrap().take();
+    let mut handle = take().unwrap();
+    handle.leave_home();
+    *resolver.shared.thread.lock().unwrap() = Some(handle);
+    let why = failure(&ask(&resolver, "not..a.name"));
+    assert!(why.contains("not a DNS name"), "{why}");
+    assert!(take().unwrap().is_home(), "the parent's was asked");
+    assert!(of_the_parent.try_recv().is_err(), "the parent's was ended");
+}

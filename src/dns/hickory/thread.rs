@@ -53,7 +53,11 @@ pub(super) struct Job {
 
 /// A running thread. Dropped, it ends it.
 #[derive(Debug)]
-pub(super) struct Handle(Arc<Shared>);
+pub(super) struct Handle {
+    shared: Arc<Shared>,
+    /// The process whose thread it is: a child of it has none.
+    home: u32,
+}
 
 impl Handle {
     /// Starts the thread with its first job.
@@ -80,36 +84,55 @@ impl Handle {
             .name("miohttp-hickory".to_owned())
             .spawn(move || serve(&inside, &settings, poller));
         match spawned {
-            Ok(_) => Ok(Self(shared)),
+            Ok(_) => Ok(Self {
+                shared,
+                home: std::process::id(),
+            }),
             Err(error) => Err((mem::take(&mut shared.lock().jobs), error)),
         }
     }
 
     /// # Errors
-    /// The thread ends, or has ended. The job comes back.
+    /// The thread ends, or has ended, or is another process's. The job comes back.
     pub(super) fn submit(&self, job: Job) -> Result<(), Job> {
-        let mut state = self.0.lock();
+        if !self.is_home() {
+            return Err(job);
+        }
+        let mut state = self.shared.lock();
         if state.over {
             return Err(job);
         }
         state.jobs.push(job);
-        self.0.rouse(state);
+        self.shared.rouse(state);
         Ok(())
+    }
+
+    pub(super) fn is_home(&self) -> bool {
+        std::process::id() == self.home
     }
 }
 
 #[cfg(test)]
 impl Handle {
     pub(super) fn is_over(&self) -> bool {
-        self.0.lock().over
+        self.shared.lock().over
+    }
+
+    /// As it is seen in a child of the process.
+    pub(super) fn leave_home(&mut self) {
+        self.home = 0;
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        if !self.is_home() {
+            // Its lock may be held for ever here, and its bell is the parent's.
+            return;
+        }
+        let mut state = self.shared.lock();
         state.over = true;
-        self.0.rouse(state);
+        self.shared.rouse(state);
     }
 }
 
