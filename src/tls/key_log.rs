@@ -64,8 +64,10 @@ impl KeyLog for Open {
         if let Some(open) = file.as_mut()
             && let Err(error) = open.write_all(line.as_bytes())
         {
-            log::warn!("the log of TLS keys ends here: {error}");
             *file = None;
+            // Whoever takes in what is logged may come back here.
+            drop(file);
+            log::warn!("the log of TLS keys ends here: {error}");
         }
     }
 }
