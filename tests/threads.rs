@@ -102,7 +102,9 @@ fn all_sessions_of_a_connector_share_one_thread() {
     for _ in 0..20 {
         let session = Session::builder().connector(connector.clone()).build();
         session.get(peer.url("/")).send().unwrap().text().unwrap();
-        assert_eq!(threads(), 1);
+        assert!(threads() <= 1);
+        // It names itself, and on a busy machine the answer is there before.
+        until("the connector has its thread", || threads() == 1);
     }
     assert_eq!(peer.connections(), 1);
 }
