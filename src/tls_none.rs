@@ -4,7 +4,6 @@
 pub(crate) enum Client {}
 
 impl Client {
-    #[allow(dead_code)]
     pub(crate) fn is_foreign(&self) -> bool {
         match *self {}
     }

@@ -61,7 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease", LEAVES),
     ("lease", &["net", "conn", "delivery", "dns"]),
     ("lease_none", LEAVES),
-    ("lease_none", &["net", "delivery", "dns"]),
+    ("lease_none", &["net", "delivery"]),
     ("call", LEAVES),
     // Credentials: pure, and below whoever sends a request.
     ("auth", &["error", "sync", "digest"]),
