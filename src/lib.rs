@@ -182,6 +182,8 @@ mod tls;
 #[cfg(all(not(feature = "tls"), not(loom)))]
 #[path = "tls_none.rs"]
 mod tls;
+#[cfg(all(feature = "websocket", not(loom)))]
+mod ws;
 
 #[cfg(not(loom))]
 pub use self::exports::*;

@@ -45,6 +45,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("conn", &["error", "sync", "head", "tls", "job", "pool", "proto", "net"]),
     ("dns", &["error", "sync"]),
     ("coding", &["error", "sync", "head"]),
+    // WebSockets, as far as they are pure, and who speaks of them.
+    ("ws", &["error", "sync", "coding"]),
+    ("job", &["ws"]),
+    ("proto", &["ws"]),
+    ("conn", &["ws"]),
+    ("delivery", &["ws"]),
+    ("reactor", &["ws"]),
+    ("api", &["ws"]),
+    ("bench", &["ws"]),
+    ("fuzzing", &["ws"]),
     // What is kept in files, and the files.
     ("saved", &[]),
     ("cookie", &["error", "sync", "head", "saved"]),
@@ -122,7 +132,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zstd_safe", &["coding"]),
     ("libc", &["net::poll"]),
     // In `tls` the word is the provider of that name, out of rustls.
-    ("ring", &["digest", "tls"]),
+    ("ring", &["digest", "tls", "ws"]),
+    ("tungstenite", &["ws"]),
     ("md5", &["digest"]),
 ];
 
