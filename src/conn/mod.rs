@@ -281,8 +281,12 @@ impl<S: Stream> Conn<S> {
                 Read::Barren => return self.take_turn(now),
                 Read::End { clean } => return self.ended(clean, sink),
                 Read::Blocked => {
-                    if let Some(fault) = self.link.take_write_fault() {
-                        self.send_fault.get_or_insert(fault.into());
+                    if let Some(fault) = self.link.take_write_fault()
+                        && self.send_fault.is_none()
+                    {
+                        self.send_fault = Some(fault.into());
+                        self.link.suspect();
+                        continue;
                     }
                     if let Some(fault) = self.send_fault.take() {
                         return Err(fault);
@@ -334,6 +338,9 @@ impl<S: Stream> Conn<S> {
                 }
                 Ok(_) => return,
                 Err(fault) => {
+                    // The peer may have answered in this very moment, before any
+                    // poller tells of it.
+                    self.link.suspect();
                     self.send_fault = Some(fault.into());
                     return;
                 }

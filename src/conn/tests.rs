@@ -9,6 +9,7 @@ use http::{Method, Version};
 use super::*;
 use crate::handoff::pipe::Budget;
 use crate::head::{BodyLength, Fields};
+use crate::job::Pieces as Parts;
 use crate::net::Readiness;
 
 /// Gives its pieces one a read.
@@ -148,4 +149,87 @@ fn memory_that_nobody_holds_any_more_is_read_into_again() {
     assert_ne!(third.as_ptr(), place, "the second is still held");
     assert_eq!((second.len(), third.len()), (100_000, 100_000));
     assert!(second.iter().chain(&third).all(|byte| *byte == b'x'));
+}
+
+/// A server that answers and closes while much is still being sent to it: its
+/// answer and its reset may come in one moment, between a read that found nothing
+/// and a write.
+struct Hasty {
+    wrote: bool,
+    answer: &'static [u8],
+}
+
+impl Stream for Hasty {
+    type Shared = ();
+
+    fn share(&self) {}
+
+    fn shut((): &()) {}
+
+    fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        if !self.wrote {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let answer = std::mem::take(&mut self.answer);
+        into.extend_from_slice(answer);
+        match answer.len() {
+            0 => Err(io::ErrorKind::ConnectionReset.into()),
+            n => Ok(n),
+        }
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        unreachable!("reads go into spare room")
+    }
+
+    fn write_vectored(&mut self, from: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match std::mem::replace(&mut self.wrote, true) {
+            false => Ok(from[0].len() / 2),
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn abort_on_close(&mut self) {}
+}
+
+#[test]
+fn an_answer_before_a_reset_is_read_though_nothing_told_of_it() {
+    // RFC 9112 §9.5, SPEC B9
+    let stream = Hasty {
+        wrote: false,
+        answer: b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno",
+    };
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+    let mut link = Link::new(stream, peer, None, None);
+    link.ready(Readiness {
+        readable: false,
+        writable: true,
+        hung_up: false,
+    });
+    assert!(link.establish().unwrap());
+    // What a read finds that comes too early.
+    assert!(matches!(
+        link.read(&mut BytesMut::new(), 1),
+        Ok(Read::Blocked)
+    ));
+    let mut conn = Conn::new(link, Some(Token(0)));
+    let head = RequestHead {
+        method: Method::PUT,
+        target: Bytes::from_static(b"/"),
+        version: Version::HTTP_11,
+        fields: Fields::default(),
+        body: BodyLength::Known(100),
+        expect_continue: false,
+    };
+    let upload = Parts::from(Bytes::from(vec![b'x'; 100])).into();
+    let limits = ExchangeLimits::none();
+    conn.assign(&head, upload, &limits, Instant::now());
+    let mut kept = Keep(Vec::new());
+    let pumped = conn.pump(Instant::now(), &mut kept);
+    assert!(matches!(pumped, Ok(Pumped::Done)), "{pumped:?}");
+    assert_eq!(kept.0, ["no"]);
 }
