@@ -35,6 +35,8 @@ pub(crate) mod proxy;
 pub(crate) mod sockets;
 pub(crate) mod tls;
 pub(crate) mod unix;
+#[cfg(feature = "websocket")]
+pub(crate) mod ws;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
