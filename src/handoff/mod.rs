@@ -5,6 +5,8 @@
 //! | [`slot`] | one value, once | filled, or the sender is gone |
 //! | [`pipe`] | body data under a byte budget | an end value, or broken |
 //! | [`feed`] | a request body, to its driver | an end, an error, or broken |
+//! | [`outbox`] | messages of many senders in turn, to their driver | a last one, or broken |
+//! | [`latch`] | one value for all who ask | set, or broken |
 //! | [`mailbox`] | commands of many producers to one consumer | closed |
 //! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
@@ -17,12 +19,20 @@
 //!    task owns the other end, may come straight back here when it is dropped.
 //! 3. A poisoned lock is entered; each critical section leaves the state whole.
 //!
-//! `loom.rs` model-checks the wake-ups.
+//! `loom.rs` and `loom_ws.rs` model-check the wake-ups.
 
 pub(crate) mod feed;
+#[cfg(any(feature = "websocket", all(test, loom)))]
+#[cfg_attr(not(loom), allow(dead_code))]
+pub(crate) mod latch;
 #[cfg(all(test, loom))]
 mod loom;
+#[cfg(all(test, loom))]
+mod loom_ws;
 pub(crate) mod mailbox;
+#[cfg(any(feature = "websocket", all(test, loom)))]
+#[cfg_attr(not(loom), allow(dead_code))]
+pub(crate) mod outbox;
 pub(crate) mod park;
 pub(crate) mod pipe;
 pub(crate) mod slot;

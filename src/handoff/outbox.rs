@@ -1,0 +1,732 @@
+//! Messages of many senders on their way to one driver, which must never wait.
+//!
+//! ```text
+//!   poll_turn ─► Turn (exclusive, lends the context) ─► push ─► queue ─► poll_take :driver
+//!       bytes or messages at their cap: turns wait
+//!       both at half their cap or below: turns go on
+//!       close(last): no more turns; `last` goes behind the queue, at once
+//! ```
+//!
+//! Who sends needs two things: that there is room, and the context that all
+//! senders share (the state of their encoder), alone. Both come as a [`Turn`],
+//! in the order in which they were asked for. It is granted before the item is
+//! made, so the items lie in the queue in the order of their encoding; and no
+//! lock is held while it is out, so encoding one keeps nobody from taking
+//! others. With any room at all one item goes in, whatever its size: what waits
+//! stays below the caps and one item more.
+//!
+//! A turn passes to the first in the line and wakes that one alone. So whoever
+//! leaves the line, woken or not, passes it on: see [`Place`]. A line of those
+//! who do not ask again is as any lock that is held: who may come to nothing
+//! else first should [`try_turn`](Outbox::try_turn) and have no place yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll, Waker};
+
+use super::feed::Gone;
+use super::{register, wake};
+use crate::sync::{Arc, Mutex, lock};
+
+/// How much may wait in an outbox: no turn is granted once one of them is
+/// reached. Nought counts as one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caps {
+    pub bytes: usize,
+    pub items: usize,
+}
+
+/// What a driver takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken<T> {
+    /// One item or more, in their order.
+    Items,
+    /// What the outbox was closed with; everything before it has been taken.
+    Last(T),
+    /// All senders went away and did not close it, or the last was taken.
+    Abandoned,
+}
+
+/// A new outbox, as its two ends. `context` is lent with each turn.
+pub(crate) fn outbox<C, T>(context: C, caps: Caps) -> (Outbox<C, T>, OutboxReader<C, T>) {
+    let state = Arc::new(Mutex::new(State {
+        caps: Caps {
+            bytes: caps.bytes.max(1),
+            items: caps.items.max(1),
+        },
+        context: Some(context),
+        queue: VecDeque::new(),
+        queued: 0,
+        stalled: false,
+        tail: Tail::Open,
+        line: BTreeMap::new(),
+        next: 0,
+        senders: 1,
+        taker: None,
+        watcher: None,
+    }));
+    let reader = OutboxReader {
+        state: Arc::clone(&state),
+    };
+    (Outbox { state }, reader)
+}
+
+/// The end that sends, of any number of threads. When the last is dropped and
+/// none has [closed](Outbox::close) it, the driver sees [`Taken::Abandoned`]
+/// after what is queued.
+pub(crate) struct Outbox<C, T> {
+    state: Shared<C, T>,
+}
+
+/// The end that takes. Dropped, it frees what is queued, and all senders fail.
+pub(crate) struct OutboxReader<C, T> {
+    state: Shared<C, T>,
+}
+
+/// Where one who sends stands in the line; it is in none before its first
+/// [`poll_turn`](Outbox::poll_turn) finds that it must wait. Dropped, it leaves
+/// the line, and passes on the turn it may have been woken for.
+pub(crate) struct Place<C, T>(Option<(Shared<C, T>, u64)>);
+
+/// The right to push one item, and the context with it. Dropped, on a panic
+/// too, it gives both back unused: what was done to the context stays done.
+pub(crate) struct Turn<'a, C, T> {
+    outbox: &'a Outbox<C, T>,
+    /// `None` only while it goes back.
+    context: Option<C>,
+}
+
+type Shared<C, T> = Arc<Mutex<State<C, T>>>;
+
+struct State<C, T> {
+    caps: Caps,
+    /// `None` while a turn is out, and once there are no more.
+    context: Option<C>,
+    /// With what each counts for.
+    queue: VecDeque<(T, usize)>,
+    /// What `queue` counts for.
+    queued: usize,
+    /// A cap was reached, and the half of both not since.
+    stalled: bool,
+    tail: Tail<T>,
+    /// Who waits for a turn, in order; without a waker, who was woken for it.
+    line: BTreeMap<u64, Option<Waker>>,
+    /// The next number in the line.
+    next: u64,
+    /// Outboxes, its clones.
+    senders: usize,
+    /// The driver, when it found nothing to take.
+    taker: Option<Waker>,
+    /// The driver, when it asked to hear of the end.
+    watcher: Option<Waker>,
+}
+
+/// What follows the queue.
+enum Tail<T> {
+    /// More may come.
+    Open,
+    Last(T),
+    /// Nothing: the last was taken, or one side is gone.
+    Over,
+}
+
+impl<C, T> Outbox<C, T> {
+    /// A turn for whoever holds `place`, first come, first served.
+    ///
+    /// # Errors
+    /// There are no more turns: the outbox is closed, or nobody takes.
+    pub(crate) fn poll_turn(
+        &self,
+        place: &mut Place<C, T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Turn<'_, C, T>, Gone>> {
+        let mut state = lock(&self.state);
+        if !state.is_open() {
+            return Poll::Ready(Err(Gone));
+        }
+        let number = place.0.as_ref().map(|(_, number)| *number);
+        if let Some(context) = state.grant(number) {
+            let left = number.and_then(|number| state.line.remove(&number));
+            drop(state);
+            drop(left);
+            place.0 = None;
+            return Poll::Ready(Ok(self.turn(context)));
+        }
+        let number = number.unwrap_or_else(|| {
+            let number = state.next;
+            state.next += 1;
+            place.0 = Some((Arc::clone(&self.state), number));
+            number
+        });
+        let replaced = register(state.line.entry(number).or_default(), cx);
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// A turn if there is one at once and nobody waits for it; takes no place.
+    ///
+    /// # Errors
+    /// As [`poll_turn`](Self::poll_turn).
+    pub(crate) fn try_turn(&self) -> Result<Option<Turn<'_, C, T>>, Gone> {
+        let mut state = lock(&self.state);
+        if !state.is_open() {
+            return Err(Gone);
+        }
+        let context = state.grant(None);
+        drop(state);
+        Ok(context.map(|context| self.turn(context)))
+    }
+
+    /// Ends it: no turn is granted any more, a turn that is out comes to
+    /// nothing, and `last` goes behind what is queued, whatever the room. Says
+    /// whether it was this call that ended it.
+    pub(crate) fn close(&self, last: T) -> bool {
+        let mut state = lock(&self.state);
+        if !state.is_open() {
+            drop(state);
+            drop(last);
+            return false;
+        }
+        let ended = state.end(Tail::Last(last));
+        drop(state);
+        ended.tell();
+        true
+    }
+
+    /// Whether no turn is granted any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        !lock(&self.state).is_open()
+    }
+
+    fn turn(&self, context: C) -> Turn<'_, C, T> {
+        Turn {
+            outbox: self,
+            context: Some(context),
+        }
+    }
+}
+
+impl<C, T> Clone for Outbox<C, T> {
+    fn clone(&self) -> Self {
+        lock(&self.state).senders += 1;
+        let state = Arc::clone(&self.state);
+        Self { state }
+    }
+}
+
+impl<C, T> Drop for Outbox<C, T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.senders -= 1;
+        if state.senders == 0 && state.is_open() {
+            let ended = state.end(Tail::Over);
+            drop(state);
+            ended.tell();
+        }
+    }
+}
+
+impl<C, T> Turn<'_, C, T> {
+    /// What all senders share, this one's alone while the turn lasts.
+    pub(crate) fn context(&mut self) -> &mut C {
+        // It is there until `push` or `drop` take it, and either ends the turn.
+        self.context.as_mut().expect("a turn holds its context")
+    }
+
+    /// Queues `item`, which counts for `bytes`, and ends the turn.
+    ///
+    /// # Errors
+    /// The outbox was closed since, or nobody takes any more; the item is
+    /// dropped.
+    pub(crate) fn push(mut self, item: T, bytes: usize) -> Result<(), Gone> {
+        let context = self.context.take();
+        let mut state = lock(&self.outbox.state);
+        if !state.is_open() {
+            drop(state);
+            return Err(Gone);
+        }
+        state.append(item, bytes);
+        state.context = context;
+        let next = state.pass_on();
+        let taker = state.taker.take();
+        drop(state);
+        wake(taker);
+        wake(next);
+        Ok(())
+    }
+}
+
+impl<C, T> Drop for Turn<'_, C, T> {
+    fn drop(&mut self) {
+        let Some(context) = self.context.take() else {
+            return;
+        };
+        let mut state = lock(&self.outbox.state);
+        if !state.is_open() {
+            drop(state);
+            drop(context);
+            return;
+        }
+        state.context = Some(context);
+        let next = state.pass_on();
+        drop(state);
+        wake(next);
+    }
+}
+
+impl<C, T> Place<C, T> {
+    /// In no line yet.
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+}
+
+impl<C, T> Drop for Place<C, T> {
+    fn drop(&mut self) {
+        let Some((state, number)) = self.0.take() else {
+            return;
+        };
+        let mut state = lock(&state);
+        let left = state.line.remove(&number);
+        let next = state.pass_on();
+        drop(state);
+        drop(left);
+        wake(next);
+    }
+}
+
+impl<C, T> OutboxReader<C, T> {
+    /// Appends what is queued to `into`, as far as it counts for no more than
+    /// `most` bytes, and one item in any case; behind them all, the end.
+    pub(crate) fn poll_take(
+        &mut self,
+        most: usize,
+        into: &mut Vec<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Taken<T>> {
+        let mut state = lock(&self.state);
+        if state.take(most, into) {
+            let next = state.pass_on();
+            drop(state);
+            wake(next);
+            return Poll::Ready(Taken::Items);
+        }
+        if state.is_open() {
+            let replaced = register(&mut state.taker, cx);
+            drop(state);
+            drop(replaced);
+            return Poll::Pending;
+        }
+        Poll::Ready(match mem::replace(&mut state.tail, Tail::Over) {
+            Tail::Last(last) => Taken::Last(last),
+            Tail::Open | Tail::Over => Taken::Abandoned,
+        })
+    }
+
+    /// Ready once no turn is granted any more, though there may be something to
+    /// take yet: for a driver that can take nothing just now.
+    pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if !state.is_open() {
+            return Poll::Ready(());
+        }
+        let replaced = register(&mut state.watcher, cx);
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Whether no turn is granted any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        !lock(&self.state).is_open()
+    }
+}
+
+impl<C, T> Drop for OutboxReader<C, T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        let queue = mem::take(&mut state.queue);
+        state.queued = 0;
+        let ended = state.end(Tail::Over);
+        drop(state);
+        drop(queue);
+        ended.tell();
+    }
+}
+
+impl<C, T> State<C, T> {
+    fn is_open(&self) -> bool {
+        matches!(self.tail, Tail::Open)
+    }
+
+    /// The context, for `number` in the line or for one who stands in none.
+    fn grant(&mut self, number: Option<u64>) -> Option<C> {
+        let first = self.line.first_key_value().map(|(number, _)| *number);
+        if self.stalled || first != number {
+            return None;
+        }
+        self.context.take()
+    }
+
+    /// Who is to be woken for a turn that is to be had.
+    fn pass_on(&mut self) -> Option<Waker> {
+        if self.stalled || self.context.is_none() {
+            return None;
+        }
+        self.line.first_entry()?.get_mut().take()
+    }
+
+    fn append(&mut self, item: T, bytes: usize) {
+        self.queue.push_back((item, bytes));
+        self.queued += bytes;
+        self.stalled |= self.queued >= self.caps.bytes || self.queue.len() >= self.caps.items;
+    }
+
+    /// Whether anything was there.
+    fn take(&mut self, most: usize, into: &mut Vec<T>) -> bool {
+        let mut taken = 0;
+        while let Some((_, bytes)) = self.queue.front()
+            && (taken == 0 || *bytes <= most.saturating_sub(taken))
+            && let Some((item, bytes)) = self.queue.pop_front()
+        {
+            // An item of no bytes is one taken all the same.
+            taken += bytes.max(1);
+            self.queued -= bytes;
+            into.push(item);
+        }
+        self.stalled &= self.queued > self.caps.bytes / 2 || self.queue.len() > self.caps.items / 2;
+        taken > 0
+    }
+
+    /// Grants no more turns. What is returned is told without the lock.
+    fn end(&mut self, tail: Tail<T>) -> Ended<C, T> {
+        Ended {
+            unused: (mem::replace(&mut self.tail, tail), self.context.take()),
+            line: mem::take(&mut self.line),
+            driver: [self.taker.take(), self.watcher.take()],
+        }
+    }
+}
+
+/// What an outbox has no use for after its end, and whom it concerns.
+struct Ended<C, T> {
+    unused: (Tail<T>, Option<C>),
+    line: BTreeMap<u64, Option<Waker>>,
+    driver: [Option<Waker>; 2],
+}
+
+impl<C, T> Ended<C, T> {
+    fn tell(self) {
+        drop(self.unused);
+        self.driver.into_iter().for_each(wake);
+        self.line.into_values().for_each(wake);
+    }
+}
+
+impl<C, T> fmt::Debug for Outbox<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lock(&self.state).describe("Outbox", f)
+    }
+}
+
+impl<C, T> fmt::Debug for OutboxReader<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lock(&self.state).describe("OutboxReader", f)
+    }
+}
+
+impl<C, T> fmt::Debug for Place<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0.as_ref().map(|(_, number)| number);
+        f.debug_tuple("Place").field(&number).finish()
+    }
+}
+
+impl<C, T> State<C, T> {
+    /// Its figures: neither items nor context need be printable, or fit to be.
+    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("items", &self.queue.len())
+            .field("bytes", &self.queued)
+            .field("waiting", &self.line.len())
+            .field("open", &self.is_open())
+            .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+
+    use super::super::testing::{Count, Hostile};
+    use super::*;
+
+    type Sender = Outbox<Vec<u8>, u8>;
+    type Driver = OutboxReader<Vec<u8>, u8>;
+
+    fn of(bytes: usize, items: usize) -> (Sender, Driver) {
+        outbox(Vec::new(), Caps { bytes, items })
+    }
+
+    fn asks(sender: &Sender, place: &mut Place<Vec<u8>, u8>, waker: &Waker) -> Option<bool> {
+        match sender.poll_turn(place, &mut Context::from_waker(waker)) {
+            Poll::Ready(turn) => Some(turn.is_ok()),
+            Poll::Pending => None,
+        }
+    }
+
+    fn send(sender: &Sender, item: u8, bytes: usize) -> bool {
+        match sender.try_turn().unwrap() {
+            Some(turn) => turn.push(item, bytes).is_ok(),
+            None => false,
+        }
+    }
+
+    fn take(driver: &mut Driver, most: usize) -> (Vec<u8>, Poll<Taken<u8>>) {
+        let mut items = Vec::new();
+        let taken = driver.poll_take(most, &mut items, &mut Context::from_waker(Waker::noop()));
+        (items, taken)
+    }
+
+    fn items(driver: &mut Driver, most: usize) -> Vec<u8> {
+        take(driver, most).0
+    }
+
+    #[test]
+    fn items_come_in_order_as_many_as_are_asked_for() {
+        let (sender, mut driver) = of(100, 100);
+        for (item, bytes) in [(1, 10), (2, 0), (3, 10), (4, 11), (5, 30)] {
+            assert!(send(&sender, item, bytes));
+        }
+        assert_eq!(items(&mut driver, 20), [1, 2], "an item of none counts too");
+        assert_eq!(items(&mut driver, 21), [3, 4]);
+        assert_eq!(items(&mut driver, 0), [5], "one in any case");
+        assert_eq!(take(&mut driver, 1), (vec![], Poll::Pending));
+    }
+
+    #[test]
+    fn the_bytes_and_the_items_have_caps() {
+        for (bytes, items_cap, each, fit) in [(20, 100, 5, 4), (1000, 3, 5, 3), (0, 9, 5, 1)] {
+            let (sender, mut driver) = of(bytes, items_cap);
+            let sent = (0..50)
+                .take_while(|item| send(&sender, *item, each))
+                .count();
+            assert_eq!(sent, fit);
+            // Room again at the half, not after each.
+            let mut place = Place::new();
+            let (count, waker) = Count::new();
+            assert_eq!(asks(&sender, &mut place, &waker), None);
+            let mut left = fit;
+            while left > 0 {
+                assert_eq!(items(&mut driver, 1).len(), 1);
+                left -= 1;
+                assert_eq!(count.woken(), usize::from(left <= fit / 2));
+            }
+            assert_eq!(asks(&sender, &mut place, &waker), Some(true));
+        }
+    }
+
+    #[test]
+    fn an_item_above_the_budget_goes_in_by_itself() {
+        let (sender, mut driver) = of(10, 10);
+        assert!(send(&sender, 1, 9), "there is room for a byte yet");
+        assert!(send(&sender, 2, 1_000_000));
+        assert!(!send(&sender, 3, 1));
+        assert_eq!(items(&mut driver, 10), [1]);
+        assert!(!send(&sender, 3, 1));
+        assert_eq!(items(&mut driver, 10), [2]);
+        assert!(send(&sender, 3, 1));
+    }
+
+    #[test]
+    fn turns_go_to_those_who_wait_in_the_order_they_came() {
+        let (sender, mut driver) = of(1, 100);
+        assert!(send(&sender, 0, 1));
+        let mut line: Vec<_> = (0..3).map(|_| (Place::new(), Count::new())).collect();
+        for (place, (_, waker)) in &mut line {
+            assert_eq!(asks(&sender, place, waker), None);
+        }
+        assert_eq!(items(&mut driver, 1), [0]);
+        let woken = |line: &[(_, (Arc<Count>, Waker))]| -> Vec<_> {
+            line.iter().map(|(_, (count, _))| count.woken()).collect()
+        };
+        assert_eq!(woken(&line), [1, 0, 0], "the first alone");
+        // Nobody goes before it, neither from the line nor from outside.
+        assert!(sender.try_turn().unwrap().is_none());
+        let (place, (_, waker)) = &mut line[1];
+        assert_eq!(asks(&sender, place, waker), None);
+        for (at, (place, (_, waker))) in line.iter_mut().enumerate() {
+            let mut cx = Context::from_waker(waker);
+            let Poll::Ready(Ok(turn)) = sender.poll_turn(place, &mut cx) else {
+                panic!("not the turn of {at}");
+            };
+            turn.push(at as u8, 0).unwrap();
+        }
+        assert_eq!(woken(&line), [1, 1, 1]);
+        assert_eq!(items(&mut driver, 9), [0, 1, 2]);
+        assert!(send(&sender, 4, 0));
+    }
+
+    #[test]
+    fn whoever_leaves_the_line_passes_the_turn_on() {
+        let (sender, mut driver) = of(1, 100);
+        assert!(send(&sender, 0, 1));
+        let (mut first, mut second, mut third) = (Place::new(), Place::new(), Place::new());
+        let (count, waker) = Count::new();
+        assert_eq!(asks(&sender, &mut first, Waker::noop()), None);
+        assert_eq!(asks(&sender, &mut second, Waker::noop()), None);
+        assert_eq!(asks(&sender, &mut third, &waker), None);
+        drop(second);
+        assert_eq!(count.woken(), 0, "it was not its turn");
+        assert_eq!(items(&mut driver, 1), [0]);
+        drop(first);
+        assert_eq!(count.woken(), 1);
+        // A turn that comes to nothing goes back.
+        assert_eq!(asks(&sender, &mut third, &waker), Some(true));
+        assert!(send(&sender, 1, 1));
+    }
+
+    #[test]
+    fn a_turn_is_had_by_one_and_lends_the_context() {
+        let (sender, mut driver) = of(100, 100);
+        let mut turn = sender.try_turn().unwrap().unwrap();
+        turn.context().push(1);
+        let (count, waker) = Count::new();
+        let mut place = Place::new();
+        assert!(sender.clone().try_turn().unwrap().is_none());
+        assert_eq!(asks(&sender, &mut place, &waker), None);
+        drop(turn);
+        assert_eq!(count.woken(), 1, "dropped unused, it passes on");
+        let Poll::Ready(Ok(mut turn)) =
+            sender.poll_turn(&mut place, &mut Context::from_waker(&waker))
+        else {
+            panic!("no turn");
+        };
+        assert_eq!(turn.context(), &[1]);
+        turn.push(7, 1).unwrap();
+        assert_eq!(items(&mut driver, 9), [7]);
+    }
+
+    #[test]
+    fn a_panic_in_a_turn_gives_the_context_back() {
+        let (sender, _driver) = of(100, 100);
+        let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut turn = sender.try_turn().unwrap().unwrap();
+            turn.context().push(1);
+            panic!("while encoding");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(sender.try_turn().unwrap().unwrap().context(), &[1]);
+    }
+
+    #[test]
+    fn a_close_goes_behind_what_is_queued_at_once() {
+        let (sender, mut driver) = of(1, 1);
+        assert!(send(&sender, 1, 5));
+        let (count, waker) = Count::new();
+        let (mut first, mut second) = (Place::new(), Place::new());
+        assert_eq!(asks(&sender, &mut first, &waker), None);
+        assert_eq!(asks(&sender, &mut second, &waker), None);
+        let (closing, closing_waker) = Count::new();
+        let mut cx = Context::from_waker(&closing_waker);
+        assert!(driver.poll_closing(&mut cx).is_pending());
+        assert!(!driver.is_closing() && !sender.is_closed());
+
+        assert!(sender.clone().close(9), "whatever the room");
+        assert_eq!((closing.woken(), count.woken()), (1, 2), "all are told");
+        assert!(driver.is_closing() && sender.is_closed());
+        assert!(driver.poll_closing(&mut cx).is_ready());
+        assert_eq!(asks(&sender, &mut first, &waker), Some(false));
+        assert!(matches!(sender.try_turn(), Err(Gone)));
+        assert!(!sender.close(8), "once");
+        drop((first, second));
+
+        assert_eq!(take(&mut driver, 9), (vec![1], Poll::Ready(Taken::Items)));
+        assert_eq!(take(&mut driver, 9), (vec![], Poll::Ready(Taken::Last(9))));
+        let over = (vec![], Poll::Ready(Taken::Abandoned));
+        assert_eq!(take(&mut driver, 9), over);
+    }
+
+    #[test]
+    fn a_close_ends_a_turn_that_is_out() {
+        let (sender, mut driver) = of(100, 100);
+        let turn = sender.try_turn().unwrap().unwrap();
+        let unused = sender.clone();
+        assert!(unused.close(9));
+        assert_eq!(turn.push(1, 1), Err(Gone));
+        assert_eq!(take(&mut driver, 9), (vec![], Poll::Ready(Taken::Last(9))));
+    }
+
+    #[test]
+    fn the_last_of_the_senders_ends_it() {
+        let (sender, mut driver) = of(100, 100);
+        let (count, waker) = Count::new();
+        let mut cx = Context::from_waker(&waker);
+        assert!(driver.poll_take(9, &mut Vec::new(), &mut cx).is_pending());
+        assert!(send(&sender, 1, 1));
+        assert_eq!(count.woken(), 1);
+        drop(sender.clone());
+        assert!(!driver.is_closing());
+        assert!(driver.poll_closing(&mut cx).is_pending());
+        drop(sender);
+        assert_eq!(count.woken(), 2);
+        assert!(driver.is_closing());
+        assert_eq!(items(&mut driver, 9), [1], "what was sent is sent");
+        let over = (vec![], Poll::Ready(Taken::Abandoned));
+        assert_eq!(take(&mut driver, 9), over);
+    }
+
+    #[test]
+    fn a_lost_driver_ends_every_wait_and_keeps_nothing() {
+        let kept = Arc::new(());
+        let caps = Caps { bytes: 1, items: 9 };
+        let (sender, mut driver) = outbox(Arc::clone(&kept), caps);
+        let turn = sender.try_turn().unwrap().unwrap();
+        turn.push(Arc::clone(&kept), 1).unwrap();
+        let (count, waker) = Count::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut place = Place::new();
+        assert!(sender.poll_turn(&mut place, &mut cx).is_pending());
+        assert!(driver.poll_closing(&mut cx).is_pending());
+        drop(driver);
+        assert_eq!(count.woken(), 2);
+        assert!(matches!(
+            sender.poll_turn(&mut place, &mut cx),
+            Poll::Ready(Err(Gone))
+        ));
+        assert!(!sender.close(Arc::clone(&kept)));
+        assert_eq!(Arc::strong_count(&kept), 1);
+        drop(sender);
+        drop(place);
+    }
+
+    #[test]
+    fn a_driver_is_woken_once_until_it_asks_again() {
+        let (sender, mut driver) = of(100, 100);
+        let (count, waker) = Count::new();
+        let mut cx = Context::from_waker(&waker);
+        assert!(driver.poll_take(9, &mut Vec::new(), &mut cx).is_pending());
+        assert!(send(&sender, 1, 1) && send(&sender, 2, 1));
+        assert_eq!(count.woken(), 1);
+        assert_eq!(items(&mut driver, 9), [1, 2]);
+    }
+
+    #[test]
+    fn a_panicking_waker_reaches_nobody() {
+        let (sender, mut driver) = of(1, 1);
+        let hostile = Waker::from(Arc::new(Hostile));
+        assert!(send(&sender, 1, 1));
+        let (mut first, mut second) = (Place::new(), Place::new());
+        assert_eq!(asks(&sender, &mut first, &hostile), None);
+        assert_eq!(asks(&sender, &mut second, &hostile), None);
+        assert_eq!(items(&mut driver, 1), [1]);
+        drop(first);
+        assert_eq!(asks(&sender, &mut second, &hostile), Some(true));
+        let mut third = Place::new();
+        assert!(send(&sender, 2, 1));
+        assert_eq!(asks(&sender, &mut third, &hostile), None);
+        assert!(sender.close(9));
+    }
+}
