@@ -244,6 +244,8 @@ mod exports {
     pub use crate::tls::CryptoProvider;
     #[cfg(feature = "tls")]
     pub use crate::tls::TlsVersion;
+    #[cfg(feature = "websocket")]
+    pub use crate::ws::{CloseCode, CloseFrame, Message, Utf8Bytes};
     /// The crate behind [`TlsConfig::from_rustls`], in the version it takes.
     #[cfg(feature = "tls")]
     pub use rustls;

@@ -67,6 +67,9 @@ pub enum Kind {
     Protocol,
     /// A size limit was passed.
     Limit,
+    /// The server broke the rules of WebSockets (RFC 6455), or sent a message that is
+    /// too large or not UTF-8, or another one than was asked for.
+    WebSocket,
     /// The request body cannot be sent a second time.
     BodyNotReplayable,
     /// The request was cancelled.

@@ -232,6 +232,12 @@ impl Error {
         self.kind() == Kind::Decode
     }
 
+    /// What came over a WebSocket is against its rules, or not what was asked for
+    /// (SPEC W8, W12, W13).
+    pub fn is_websocket(&self) -> bool {
+        self.kind() == Kind::WebSocket
+    }
+
     /// Whether the same request may fare better later: a fault of the network
     /// or of timing, not of the request. A body that broke off is among them, a
     /// damaged one is not. Says nothing on whether the server has acted on the
