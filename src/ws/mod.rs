@@ -21,6 +21,7 @@
 
 mod assembler;
 mod close;
+mod encoder;
 pub(crate) mod extension;
 pub(crate) mod frame;
 mod gather;
@@ -34,6 +35,7 @@ use std::borrow::Cow;
 
 pub(crate) use self::assembler::Assembler;
 pub use self::close::{CloseCode, CloseFrame};
+pub(crate) use self::encoder::Encoder;
 pub(crate) use self::frame::Frame;
 pub use self::message::Message;
 pub use self::utf8_bytes::Utf8Bytes;
