@@ -11,6 +11,8 @@ mod limits;
 mod route;
 mod tunnel;
 mod upload;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -28,6 +30,8 @@ pub(crate) use self::limits::{LowSpeed, RareLimits};
 pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::{Loan, Tunnel};
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
+#[cfg(feature = "websocket")]
+pub(crate) use self::websocket::{Adopt, Adoption, Got, Line, Talk, Talked, WsEnd, WsSettings};
 use crate::dns::{self, CachedHost};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
@@ -35,6 +39,8 @@ use crate::handoff::slot::SlotSender;
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::pool;
 use crate::tls;
+#[cfg(feature = "websocket")]
+use crate::ws::CloseCode;
 
 /// Names one request for as long as it lives, through all its hops. Chosen by
 /// the caller, so that a cancellation can never come too early.
@@ -75,6 +81,17 @@ pub(crate) enum Command {
     Resolved(dns::LookupId, dns::Lookup),
     /// Steps of handshakes were taken elsewhere.
     Stepped,
+    /// A connection speaks WebSocket from now on, under the name it was lent by.
+    #[cfg(feature = "websocket")]
+    Adopt(ExchangeId, Box<Adoption>),
+    /// The reader of a WebSocket found a violation, of which the peer is told.
+    #[cfg(feature = "websocket")]
+    #[allow(dead_code, reason = "who reads WebSockets is on its way")]
+    Fail(ExchangeId, CloseCode),
+    /// The reader of a WebSocket wants to be woken by then.
+    #[cfg(feature = "websocket")]
+    #[allow(dead_code, reason = "who reads WebSockets is on its way")]
+    Nudge(ExchangeId, Instant),
     Control(Control),
 }
 

@@ -17,6 +17,9 @@ const USUAL_HEAD: usize = 512;
 /// Slices given to one write. More seldom helps, and the array lives on the stack.
 const SLICES: usize = 16;
 
+/// And where more wait: small messages, each with its frame.
+const MANY_SLICES: usize = 128;
+
 #[derive(Default)]
 pub(crate) struct Outgoing {
     head: Vec<u8>,
@@ -60,13 +63,20 @@ impl Outgoing {
     }
 
     pub(crate) fn with_slices<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        match self.body.len() < SLICES {
+            true => self.with_most::<SLICES, _>(write),
+            false => self.with_most::<MANY_SLICES, _>(write),
+        }
+    }
+
+    fn with_most<const MOST: usize, T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let mut slices = [IoSlice::new(&[]); MOST];
         let mut used = 0;
         if self.written < self.head.len() {
             slices[0] = IoSlice::new(&self.head[self.written..]);
             used = 1;
         }
-        for piece in self.body.iter().take(SLICES - used) {
+        for piece in self.body.iter().take(MOST - used) {
             slices[used] = IoSlice::new(piece);
             used += 1;
         }
@@ -93,6 +103,12 @@ impl Outgoing {
                 self.body.pop_front();
             }
         }
+    }
+
+    /// Whether it keeps more memory than a piece or two need.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.body.capacity() > SLICES || self.head.capacity() > USUAL_HEAD
     }
 
     /// Forgets everything, and the memory with it but for that of a usual head.

@@ -7,6 +7,12 @@ use bytes::{Buf, Bytes};
 
 use super::Conn;
 use super::link::Read;
+#[cfg(feature = "websocket")]
+use super::{BytesMut, ConnFault};
+#[cfg(feature = "websocket")]
+use crate::error::{Error, Phase};
+#[cfg(feature = "websocket")]
+use crate::job::{Got, Line};
 use crate::net::Stream;
 
 /// Read at a time.
@@ -93,4 +99,62 @@ impl<S: Stream> Conn<S> {
     pub(crate) fn is_flushed(&self) -> bool {
         self.out.is_empty() && !self.link.has_outgoing()
     }
+}
+
+#[cfg(feature = "websocket")]
+impl<S: Stream> Line for Conn<S> {
+    fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    fn read(&mut self, size: usize) -> Result<Got, Error> {
+        match self.link.read(&mut self.input, size) {
+            Ok(Read::Bytes(n)) => {
+                self.link.trust_short_read();
+                Ok(Got::Bytes(n))
+            }
+            Ok(Read::Blocked) => match self.link.take_write_fault() {
+                Some(fault) => Err(broken(fault)),
+                None => Ok(Got::Nothing),
+            },
+            Ok(Read::Barren) => Ok(Got::Barren),
+            Ok(Read::End { .. }) => Ok(Got::End),
+            Err(fault) => Err(broken(fault)),
+        }
+    }
+
+    fn queue(&mut self, piece: Bytes) {
+        self.out.body().push_back(piece);
+    }
+
+    fn flush(&mut self) -> Result<bool, Error> {
+        self.link.write(&mut self.out).map_err(broken)
+    }
+
+    fn is_flushed(&self) -> bool {
+        Self::is_flushed(self)
+    }
+
+    fn suspect(&mut self) {
+        self.link.suspect();
+    }
+
+    fn holds_buffers(&self) -> bool {
+        (self.out.is_empty() && self.out.is_roomy()) || self.link.holds_buffers()
+    }
+
+    fn release_buffers(&mut self) {
+        if self.out.is_empty() {
+            self.out.clear();
+        }
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        self.link.release_buffers();
+    }
+}
+
+#[cfg(feature = "websocket")]
+fn broken(fault: super::link::LinkFault) -> Error {
+    ConnFault::from(fault).into_error(Phase::WebSocket)
 }

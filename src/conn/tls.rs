@@ -270,6 +270,12 @@ impl TlsSession {
         }
     }
 
+    /// Whether that would give much back.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn holds_buffers(&self) -> bool {
+        self.inbound.is_roomy() || self.outbound.is_roomy()
+    }
+
     /// Gives the empty parts of both buffers back: for a connection that becomes idle.
     /// Costs an allocation at the next use, and loses nothing that is still inside.
     pub(crate) fn release_buffers(&mut self) {

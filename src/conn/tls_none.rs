@@ -74,6 +74,11 @@ impl TlsSession {
         match *self {}
     }
 
+    #[cfg(feature = "websocket")]
+    pub(crate) fn holds_buffers(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn release_buffers(&mut self) {
         match *self {}
     }

@@ -5,6 +5,8 @@
 mod inbox;
 mod outlet;
 mod tunnel;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 pub(crate) use inbox::Inbox;
 pub(crate) use outlet::{Outlet, Sip};
 pub(crate) use tunnel::{Held, Loaned};
+#[cfg(feature = "websocket")]
+pub(crate) use websocket::adoption;
 
 use crate::conn::Conn;
 use crate::error::Error;

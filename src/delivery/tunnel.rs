@@ -3,6 +3,8 @@
 //! becomes when the pool has nothing to do with it any more. The first two keep
 //! their slot, and their name, by which they can be cancelled and closed.
 
+#[cfg(feature = "websocket")]
+use std::any::Any;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,15 +12,35 @@ use super::PooledConn;
 use crate::error::Error;
 use crate::job::{Loan, PoolKey, Tunnel};
 use crate::net::Stream;
+#[cfg(feature = "websocket")]
+use crate::pool::Lent;
 use crate::pool::{Lease, Revoked, Tell};
 
-pub(crate) struct Held<S: Stream>(Lease<PoolKey, PooledConn<S>>);
+/// Empty once it was taken back.
+pub(crate) struct Held<S: Stream>(Option<Lease<PoolKey, PooledConn<S>>>);
 
 impl<S: Stream> Held<S> {
     /// Nobody else has it: neither a poller nor a waiting read.
     pub(crate) fn new(mut lease: Lease<PoolKey, PooledConn<S>>) -> Self {
         lease.link().suspect();
-        Self(lease)
+        Self(Some(lease))
+    }
+
+    /// For a driver that goes on with it.
+    ///
+    /// # Errors
+    /// It was taken away, and is closed.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn into_lent(mut self) -> Result<Lent<PoolKey, PooledConn<S>>, Error> {
+        // There is none only while it is being dropped.
+        let lease = self.0.take().ok_or_else(Error::closed)?;
+        lease.into_lent().map_err(why)
+    }
+
+    fn lease(&mut self) -> io::Result<&mut Lease<PoolKey, PooledConn<S>>> {
+        self.0
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// The end that a socket shows may be one that was made here.
@@ -27,17 +49,24 @@ impl<S: Stream> Held<S> {
             Ok(n) => *n == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         };
-        match is_end.then(|| self.0.revoked()).flatten() {
-            Some(Revoked::Cancelled) => Err(Error::cancelled().into()),
-            Some(Revoked::Closed) => Err(Error::closed().into()),
+        let lease = self.0.as_ref().filter(|_| is_end);
+        match lease.and_then(Lease::revoked) {
+            Some(revoked) => Err(why(revoked).into()),
             None => result,
         }
     }
 }
 
+fn why(revoked: Revoked) -> Error {
+    match revoked {
+        Revoked::Cancelled => Error::cancelled(),
+        Revoked::Closed => Error::closed(),
+    }
+}
+
 impl<S: Stream> Tunnel for Held<S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read_raw(into);
+        let read = self.lease()?.read_raw(into);
         if into.is_empty() {
             return read;
         }
@@ -45,7 +74,7 @@ impl<S: Stream> Tunnel for Held<S> {
     }
 
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let written = self.0.write_raw(from);
+        let written = self.lease()?.write_raw(from);
         if from.is_empty() {
             return written;
         }
@@ -53,20 +82,27 @@ impl<S: Stream> Tunnel for Held<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.0.flush_raw().map(|()| 1);
+        let flushed = self.lease()?.flush_raw().map(|()| 1);
         self.told(flushed).map(drop)
     }
 
     fn wait(&mut self, read: bool, until: Option<Instant>) -> io::Result<()> {
-        wait(&mut self.0, read, until)
+        wait(self.lease()?, read, until)
+    }
+
+    #[cfg(feature = "websocket")]
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 
 impl<S: Stream> Drop for Held<S> {
     fn drop(&mut self) {
         // What goes without waiting still goes.
-        let _ = self.0.flush_raw();
-        self.0.link().say_goodbye();
+        if let Some(lease) = &mut self.0 {
+            let _ = lease.flush_raw();
+            lease.link().say_goodbye();
+        }
     }
 }
 
@@ -140,6 +176,11 @@ impl<S: Stream> Tunnel for Loose<S> {
 
     fn wait(&mut self, read: bool, until: Option<Instant>) -> io::Result<()> {
         wait(&mut self.0, read, until)
+    }
+
+    #[cfg(feature = "websocket")]
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 

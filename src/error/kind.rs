@@ -102,6 +102,8 @@ pub enum Phase {
     Head,
     /// Reading the response body.
     Body,
+    /// On a WebSocket that is open.
+    WebSocket,
     /// Following a redirect.
     Redirect,
     /// Waiting to try again ([`RetryPolicy`](crate::RetryPolicy)).
@@ -122,6 +124,7 @@ impl fmt::Display for Phase {
             Self::Send => "sending the request",
             Self::Head => "waiting for the response head",
             Self::Body => "reading the response body",
+            Self::WebSocket => "on an open WebSocket",
             Self::Redirect => "following a redirect",
             Self::Retry => "waiting to try again",
             Self::Total => "in progress",
@@ -154,6 +157,12 @@ pub enum Timeout {
     ResponseHeader,
     /// Fewer bytes of a body moved than have to.
     LowSpeed,
+    /// The answer to a WebSocket's heartbeat (SPEC W5).
+    Heartbeat,
+    /// The wait for a WebSocket's message (SPEC W3).
+    WsReceive,
+    /// The wait for the peer's part in closing a WebSocket (SPEC W2).
+    WsClose,
 }
 
 impl fmt::Display for Timeout {
@@ -169,6 +178,9 @@ impl fmt::Display for Timeout {
             Self::WriteStall => "write_stall",
             Self::ResponseHeader => "response_header",
             Self::LowSpeed => "low_speed",
+            Self::Heartbeat => "heartbeat",
+            Self::WsReceive => "receive_timeout",
+            Self::WsClose => "close_timeout",
         })
     }
 }

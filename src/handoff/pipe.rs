@@ -169,6 +169,13 @@ impl<E> PipeWriter<E> {
         credit
     }
 
+    /// Wakes the reader for nothing: it asked for it.
+    #[cfg(all(feature = "websocket", not(loom)))]
+    pub(crate) fn nudge(&self) {
+        let waker = lock(&self.state).waker.take();
+        wake(waker);
+    }
+
     /// Ends the stream with `end`, which the reader takes after the data.
     pub(crate) fn finish(self, end: E) {
         let unwanted = lock(&self.state).close(Tail::Ended(end));

@@ -1,6 +1,8 @@
 //! A connection on its way to whoever asked for it: because it speaks another
 //! protocol from now on, or for itself.
 
+#[cfg(feature = "websocket")]
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,6 +23,10 @@ pub(crate) trait Tunnel: Send {
     /// Waits until there is something to read, if that is wanted, or until what
     /// waits to be sent can go on; at most until then.
     fn wait(&mut self, read: bool, until: Option<Instant>) -> io::Result<()>;
+
+    /// For the driver that has made it and takes it back.
+    #[cfg(feature = "websocket")]
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 impl fmt::Debug for dyn Tunnel {

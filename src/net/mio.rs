@@ -315,6 +315,13 @@ impl Stream for MioStream {
         SockRef::from(&*self.socket).local_addr().ok()?.as_socket()
     }
 
+    /// As epoll(7) and kqueue have it for sockets. What a transport's own stream does
+    /// nobody knows.
+    #[cfg(all(unix, feature = "websocket"))]
+    fn tells_of_more(&self) -> bool {
+        self.socket.carrier.is_none()
+    }
+
     #[cfg(unix)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &self.socket.carrier {

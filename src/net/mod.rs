@@ -85,6 +85,13 @@ pub(crate) trait Stream: Send + 'static {
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
+    /// Whether a read that fills less than its room has emptied the socket, so that
+    /// a watcher is told of what comes next.
+    #[cfg(feature = "websocket")]
+    fn tells_of_more(&self) -> bool {
+        false
+    }
+
     /// Reads behind what `into` holds, as much as fits its capacity, which must
     /// have room. Nothing has to be cleared for it first.
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize>;

@@ -443,6 +443,12 @@ impl Stream for SimStream {
         state.tell(socket.1, true, true);
     }
 
+    #[cfg(feature = "websocket")]
+    fn tells_of_more(&self) -> bool {
+        // A wire whose reads are limited stands for a transport that cuts them.
+        self.0.state().wires[self.1].max_read == usize::MAX
+    }
+
     fn read_spare(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
         let before = into.len();
         into.resize(into.capacity(), 0);

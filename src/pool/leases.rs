@@ -293,6 +293,22 @@ impl<K: Key, C: Pooled> Lease<K, C> {
         }
     }
 
+    /// Goes on to whoever is found by other means; its slot with it.
+    ///
+    /// # Errors
+    /// It was taken away, and is closed.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn into_lent(self) -> Result<Lent<K, C>, Revoked> {
+        let Self { listing, lent } = self;
+        match listing.end() {
+            None => Ok(lent),
+            Some(revoked) => {
+                lent.discard();
+                Err(revoked)
+            }
+        }
+    }
+
     /// Brings the connection home, as [`Lent::put`] does. One that was taken
     /// away is closed.
     pub(crate) fn put(self, expires: Instant, now: Instant) -> Tell {

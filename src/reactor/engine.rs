@@ -10,6 +10,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::exchange::Entry;
@@ -97,6 +98,20 @@ impl Unfinished {
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+}
+
+/// Wakes an exchange that was granted a connection or a slot, or whose request
+/// body has more.
+struct Nudge {
+    mailbox: Arc<Mailbox<Command>>,
+    id: ExchangeId,
+}
+
+impl Wake for Nudge {
+    fn wake(self: Arc<Self>) {
+        // A closed mailbox has answered this exchange already.
+        let _ = self.mailbox.push(Command::Wake(self.id));
     }
 }
 
@@ -201,6 +216,12 @@ impl<N: Net> Engine<N> {
             Command::Resolved(id, lookup) => self.resolved(id, lookup),
             Command::Stepped => self.stepped(),
             Command::Unwatched(token) => self.unwatched(Token(token)),
+            #[cfg(feature = "websocket")]
+            Command::Adopt(id, adoption) => self.adopt_websocket(id, *adoption),
+            #[cfg(feature = "websocket")]
+            Command::Fail(id, code) => self.fail_websocket(id, code),
+            #[cfg(feature = "websocket")]
+            Command::Nudge(id, at) => self.nudge_websocket(id, at),
             // It is looked after every wait, and this has ended one.
             Command::Look => {}
             Command::Control(Control::ClearDns(name)) => {
@@ -220,6 +241,14 @@ impl<N: Net> Engine<N> {
             }
         }
         Turn::Continue
+    }
+
+    /// Wakes this exchange by mail.
+    pub(super) fn nudge(&self, id: ExchangeId) -> Waker {
+        Waker::from(Arc::new(Nudge {
+            mailbox: self.mailbox.clone(),
+            id,
+        }))
     }
 
     pub(super) fn close_idle(&mut self) {

@@ -8,8 +8,6 @@
 //! Whatever happens, its [`Advance`](crate::job::Advance) is called once a hop
 //! with the outcome, and its pipe is ended with a reason.
 
-use std::sync::Arc;
-use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::dial::Dial;
@@ -19,10 +17,10 @@ use super::timer::Owner;
 use crate::conn::{ConnFault, Pumped};
 use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
-use crate::handoff::mailbox::Mailbox;
+#[cfg(feature = "websocket")]
+use crate::job::Talk;
 use crate::job::{
-    Cancel, Command, Exchange, ExchangeId, Facts, Failure, Next, PoolKey, Progress, Reply,
-    ReplyBody,
+    Cancel, Exchange, ExchangeId, Facts, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
 };
 use crate::net::{Net, Stream, Token};
 use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
@@ -60,6 +58,9 @@ pub(super) enum Running<N: Net> {
     },
     /// The head is delivered, the body goes through a pipe.
     Streaming { token: Token, outlet: Outlet },
+    /// The connection speaks WebSocket.
+    #[cfg(feature = "websocket")]
+    WebSocket { token: Token, talk: Box<dyn Talk> },
 }
 
 /// Between a failure and the next try.
@@ -67,20 +68,6 @@ const LEAST_REST: Duration = Duration::from_millis(1);
 
 /// T2, as a point in time.
 pub(super) type ConnectLimit = Option<Instant>;
-
-/// Wakes an exchange that was granted a connection or a slot, or whose request
-/// body has more.
-struct Nudge {
-    mailbox: Arc<Mailbox<Command>>,
-    id: ExchangeId,
-}
-
-impl Wake for Nudge {
-    fn wake(self: Arc<Self>) {
-        // A closed mailbox has answered this exchange already.
-        let _ = self.mailbox.push(Command::Wake(self.id));
-    }
-}
 
 impl<N: Net> Engine<N> {
     pub(super) fn start(&mut self, id: ExchangeId, mut exchange: Box<Exchange>) {
@@ -122,14 +109,6 @@ impl<N: Net> Engine<N> {
             }
             Checkout::Closed => self.fail(id, exchange, Error::closed(), Progress::Unconnected),
         }
-    }
-
-    /// Wakes this exchange by mail.
-    fn nudge(&self, id: ExchangeId) -> Waker {
-        Waker::from(Arc::new(Nudge {
-            mailbox: self.mailbox.clone(),
-            id,
-        }))
     }
 
     fn wait_for_slot(
@@ -208,6 +187,8 @@ impl<N: Net> Engine<N> {
                 outlet.refresh();
                 lent.pump(self.now, outlet)
             }
+            #[cfg(feature = "websocket")]
+            Some(Running::WebSocket { .. }) => return self.drive_websocket(id, token),
             // Its exchange has ended, and should have taken it along.
             _ => return self.close_socket(token),
         };
@@ -366,6 +347,12 @@ impl<N: Net> Engine<N> {
                 let token = *token;
                 return self.drive(token);
             }
+            #[cfg(feature = "websocket")]
+            Some(Running::WebSocket { token, .. }) => {
+                // Something is to be sent, or its reader made room.
+                let token = *token;
+                return self.drive(token);
+            }
             // A caller drives it, or has parked it and wants no more of that.
             None => return self.take_over(id),
             _ => return,
@@ -436,6 +423,11 @@ impl<N: Net> Engine<N> {
                 self.close_socket(token);
                 outlet.fail(error);
             }
+            #[cfg(feature = "websocket")]
+            Some(Running::WebSocket { token, mut talk }) => {
+                self.close_socket(token);
+                talk.end(error);
+            }
         }
     }
 
@@ -480,6 +472,12 @@ impl<N: Net> Engine<N> {
                 let token = *token;
                 self.drive(token);
                 // Not driven further (its reader is slow): look again later.
+                return self.schedule(id);
+            }
+            #[cfg(feature = "websocket")]
+            Running::WebSocket { token, .. } => {
+                let token = *token;
+                self.drive(token);
                 return self.schedule(id);
             }
         };
@@ -563,6 +561,8 @@ impl<N: Net> Engine<N> {
                     _ => None,
                 }
             }
+            #[cfg(feature = "websocket")]
+            Running::WebSocket { talk, .. } => talk.deadline(),
         }
     }
 

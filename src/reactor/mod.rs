@@ -12,6 +12,8 @@ mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod timer;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +22,8 @@ use std::thread::{self, JoinHandle};
 use engine::{Engine, Lookups, Turn};
 use handshake::Workers as Handshakers;
 
+#[cfg(feature = "websocket")]
+pub(crate) use crate::delivery::adoption;
 use crate::delivery::{self, ConnPool};
 use crate::dns::{Answer, LookupId, Query, Workers};
 use crate::error::Error;

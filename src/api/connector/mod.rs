@@ -18,8 +18,12 @@ use crate::call::TlsSource;
 use crate::dns::Workers;
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
+#[cfg(feature = "websocket")]
+use crate::job::Adopt;
 use crate::job::{Command, Config, Control, Exchange, ExchangeId};
 use crate::lease::Lessee;
+#[cfg(feature = "websocket")]
+use crate::reactor::adoption;
 use crate::reactor::{Ledger, Reactor, close_pool};
 
 /// Connections, names and TLS state, and the thread that drives them.
@@ -221,6 +225,26 @@ impl Connector {
         match left {
             Some(exchange) => self.start(id, exchange).map(|()| false),
             None => Ok(true),
+        }
+    }
+
+    /// Has the reactor go on with a WebSocket. What cannot be done is told like any
+    /// other end of it.
+    #[cfg(feature = "websocket")]
+    #[allow(dead_code, reason = "who opens WebSockets is on its way")]
+    pub(crate) fn adopt<C: Send + 'static>(&self, id: ExchangeId, adopt: Adopt<C>) {
+        let adoption = adoption(adopt);
+        let (mut refused, error) = match self.mailbox() {
+            Ok(mailbox) => match mailbox.push(Command::Adopt(id, adoption)) {
+                Err(Command::Adopt(_, adoption)) => (adoption, self.ended()),
+                _ => return,
+            },
+            Err(error) => (adoption, error),
+        };
+        refused.talk.end(error);
+        if !self.is_home() {
+            // Its lock may be held for ever in the child of a process.
+            std::mem::forget(refused.tunnel);
         }
     }
 

@@ -205,7 +205,10 @@ impl<S: Stream> Link<S> {
             }
             return match read_plain(&mut self.wire.stream, into, room, waits, &mut self.spare) {
                 Ok(0) => Ok(Read::End { clean: true }),
-                Ok(n) => Ok(Read::Bytes(n)),
+                Ok(n) => {
+                    self.wire.was_short = n < room.max(SCRATCH);
+                    Ok(Read::Bytes(n))
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.wire.readable = false;
                     Ok(Read::Blocked)
@@ -250,6 +253,22 @@ impl<S: Stream> Link<S> {
                 Fill::End => self.ended = true,
             }
         }
+    }
+
+    /// For a driver that hears of all that is new: does without the read that would
+    /// find nothing, where the last one has said so by what it brought.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn trust_short_read(&mut self) {
+        let wire = &mut self.wire;
+        if wire.was_short && !self.hung_up && wire.stream.tells_of_more() {
+            wire.readable = false;
+        }
+    }
+
+    /// Whether [`release_buffers`](Self::release_buffers) would give anything back.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn holds_buffers(&self) -> bool {
+        self.spare.is_some() || self.tls.as_ref().is_some_and(|tls| tls.holds_buffers())
     }
 
     /// As [`read`](Self::read), but of a plain socket no more than `room`, for
@@ -306,6 +325,8 @@ impl<S: Stream> Link<S> {
         loop {
             let mut encrypted = 0;
             while !out.is_empty() {
+                // Small pieces share a record.
+                out.coalesce();
                 let taken = tls.encrypt(out.front(), MAX_CIPHERTEXT)?;
                 if taken == 0 {
                     break;

@@ -23,6 +23,8 @@ pub(super) struct Wire<S> {
     pub(super) stream: S,
     pub(super) readable: bool,
     pub(super) writable: bool,
+    /// The last read brought less than it had room for.
+    pub(super) was_short: bool,
     /// Bytes that the socket took since the count was set back.
     pub(super) written: u64,
     /// Writing failed while something was read. What the peer said before that
@@ -74,6 +76,7 @@ impl<S: Stream> Wire<S> {
             stream,
             readable: false,
             writable: false,
+            was_short: false,
             written: 0,
             write_fault: None,
             outer: None,
@@ -100,6 +103,7 @@ impl<S: Stream> Wire<S> {
             Ok(0) => Ok(Fill::End),
             Ok(n) => {
                 *taken += n;
+                self.was_short = n < room;
                 Ok(Fill::Bytes)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

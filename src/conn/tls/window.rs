@@ -12,6 +12,10 @@
 //! only when the tail has run out of room, and never twice without a `consume` between:
 //! that keeps the moving amortised however small the pieces are.
 
+/// Less than this is not worth giving back.
+#[cfg(feature = "websocket")]
+const ROOMY: usize = 512;
+
 #[derive(Default)]
 pub(super) struct Window {
     bytes: Vec<u8>,
@@ -65,6 +69,12 @@ impl Window {
     pub(super) fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
+    }
+
+    /// Whether [`release`](Self::release) would give back much.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_roomy(&self) -> bool {
+        self.bytes.capacity() > self.len() + ROOMY
     }
 
     /// Gives back what is not filled; everything, if nothing is.
@@ -133,6 +143,12 @@ impl Inbound {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
+    }
+
+    /// Whether [`release`](Self::release) would give back much.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_roomy(&self) -> bool {
+        self.bytes.capacity() > self.len() + ROOMY
     }
 
     /// Gives back what is not filled; everything, if nothing is.

@@ -44,6 +44,10 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
             Running::Asked { token, .. } | Running::Streaming { token, .. } => {
                 claimed.insert((*token, *id));
             }
+            #[cfg(feature = "websocket")]
+            Running::WebSocket { token, .. } => {
+                claimed.insert((*token, *id));
+            }
         }
     }
 

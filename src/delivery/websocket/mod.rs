@@ -1,0 +1,438 @@
+//! An open WebSocket on its connection: what its handles have queued goes out, what
+//! comes is handed on, and what can be answered without them is answered here.
+//!
+//! ```text
+//! Open ──┬─ our Close is taken ──▶ Closing ─┬─ the peer's Close ──▶ Lingering ─▶ over
+//!        │                                  └─ end, fault, too late ────────────▶ over
+//!        ├─ the peer's Close, answered; a violation ──────────────▶ Lingering
+//!        └─ end, fault, no heartbeat ───────────────────────────────────────────▶ over
+//! ```
+//!
+//! The end is told as soon as it is known. Closing TCP is the server's to do (RFC 6455
+//! §7.1.1), so the connection lingers behind it for a while: what is queued still goes,
+//! and what comes is thrown away. A socket closed at once would be reset, with the Close
+//! perhaps still on its way.
+//!
+//! Frames are queued in the line whole and a batch at a time, the next when it is empty.
+//! So whatever is to be slipped in comes to stand between two frames, behind one batch
+//! at most, and one write carries many.
+
+mod closing;
+mod pulse;
+
+use std::cell::Cell;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use self::closing::abnormal;
+use self::pulse::{Beat, Pulse};
+use crate::error::Error;
+use crate::handoff::latch::LatchSetter;
+use crate::handoff::outbox::{OutboxReader, Taken};
+use crate::handoff::pipe::{Credit, PipeWriter};
+use crate::job::{Adopt, Adoption, Got, Line, Talk, Talked, WsEnd, WsSettings};
+use crate::proto::ws::{ControlFrame, Event, Machine, Rules};
+use crate::ws::frame::{Frame, Opcode};
+use crate::ws::{CloseCode, CloseFrame, Utf8Bytes};
+
+/// How much one turn may move before others get theirs.
+const TURN: usize = 256 * 1024;
+
+/// What is taken of the outbox at a time: a frame may be slipped in behind it.
+const BATCH: usize = 128 * 1024;
+
+/// The first read, and each while little comes.
+const FIRST_READ: usize = 8 * 1024;
+
+/// Reads grow to this while they are filled.
+const MAX_READ: usize = 128 * 1024;
+
+/// So many Pongs wait for the socket; beyond, the latest alone (RFC 6455 §5.5.3).
+const PONGS: usize = 16;
+
+/// Buffers are kept through quiet as short as this.
+const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+
+/// A WebSocket without handles, or whose end is told, goes on for no longer, though
+/// it may be granted more time for closing.
+const LONGEST_LINGER: Duration = Duration::from_secs(10);
+
+/// Frames in a usual batch.
+const MANY: usize = 64;
+
+thread_local! {
+    /// Frames on their way from an outbox to a line.
+    static FRAMES: Cell<Vec<Frame>> = const { Cell::new(Vec::new()) };
+}
+
+/// Makes what the reactor drives.
+pub(crate) fn adoption<C: Send + 'static>(adopt: Adopt<C>) -> Box<Adoption> {
+    let Adopt {
+        tunnel,
+        settings,
+        inlet,
+        outbox,
+        ended,
+        keep,
+    } = adopt;
+    let rules = Rules {
+        deflate: settings.deflate,
+        max_message: settings.max_message,
+    };
+    let pump = Pump {
+        pulse: Pulse::new(settings.heartbeat),
+        settings,
+        machine: Machine::new(rules),
+        inlet: Some(inlet),
+        outbox: Some(outbox),
+        ended: Some(ended),
+        waker: Waker::noop().clone(),
+        stage: Stage::Open,
+        said_close: false,
+        peer_close: None,
+        farewell: None,
+        pongs: Vec::new(),
+        wants_ping: false,
+        starved: false,
+        paused: false,
+        discards: false,
+        doubted: false,
+        close_by: None,
+        release_at: None,
+        nudge_at: None,
+        read_size: FIRST_READ,
+        send_fault: None,
+        outcome: None,
+        _keep: keep,
+    };
+    Box::new(Adoption {
+        tunnel,
+        talk: Box::new(pump),
+    })
+}
+
+struct Pump<C> {
+    settings: WsSettings,
+    machine: Machine,
+    /// Until the end is told, as are the latch and, at the latest, the outbox.
+    inlet: Option<PipeWriter<WsEnd>>,
+    outbox: Option<OutboxReader<C, Frame>>,
+    ended: Option<LatchSetter<WsEnd>>,
+    waker: Waker,
+    stage: Stage,
+    /// Our Close is queued: nothing may follow it.
+    said_close: bool,
+    /// The peer's Close, left to the program to answer.
+    peer_close: Option<WsEnd>,
+    /// A Close to be queued at the next occasion.
+    farewell: Option<Frame>,
+    pongs: Vec<Bytes>,
+    wants_ping: bool,
+    /// The outbox was found empty, and will wake.
+    starved: bool,
+    /// Reading waits for room in the pipe.
+    paused: bool,
+    /// What comes is thrown away: nobody reads it, or it found no room while closing.
+    discards: bool,
+    /// The socket was looked at though nothing told of it, since the last byte.
+    doubted: bool,
+    pulse: Pulse,
+    close_by: Option<Instant>,
+    release_at: Option<Instant>,
+    nudge_at: Option<Instant>,
+    read_size: usize,
+    /// Sending failed. What the peer has said before is still to be read.
+    send_fault: Option<Error>,
+    /// How it has ended, to be told when the connection is closed.
+    outcome: Option<WsEnd>,
+    /// Dropped last.
+    _keep: Box<dyn Send>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Nothing further is sent, and the peer's Close is waited for.
+    Closing,
+    /// The end is told.
+    Lingering,
+}
+
+impl<C: Send> Talk for Pump<C> {
+    fn begin(&mut self, waker: Waker, now: Instant) {
+        self.waker = waker;
+        self.pulse.heard(now);
+    }
+
+    fn go_on(&mut self, line: &mut dyn Line, now: Instant) -> Talked {
+        if self.outcome.is_some() {
+            return Talked::Over { reset: true };
+        }
+        self.starved = false;
+        if self.nudge_at.is_some_and(|at| at <= now) {
+            self.nudge_at = None;
+            self.inlet.iter().for_each(PipeWriter::nudge);
+        }
+        self.resume(now);
+        let mut moved = 0;
+        loop {
+            self.deliver(line, now);
+            self.send(line, &mut moved, now);
+            if self.close_by.is_some_and(|at| at <= now) {
+                return self.too_late();
+            }
+            if moved >= TURN {
+                return Talked::Again;
+            }
+            let got = match self.paused {
+                true => Ok(Got::Nothing),
+                false => line.read(self.read_size),
+            };
+            match got {
+                Ok(Got::Bytes(n)) => {
+                    moved += n;
+                    self.received(n, now);
+                }
+                Ok(Got::Nothing) => {
+                    if let Some(error) = self.send_fault.take() {
+                        return self.broken(error);
+                    }
+                    match self.pulse.beat(now) {
+                        Beat::Nothing => return self.wait(line, now),
+                        Beat::Ask => self.wants_ping = true,
+                        Beat::Lost(limit) => {
+                            // There may be more to tell than one wait can.
+                            if self.doubted {
+                                return self.lost(limit);
+                            }
+                            self.doubted = true;
+                            line.suspect();
+                        }
+                    }
+                }
+                Ok(Got::Barren) => return Talked::Again,
+                Ok(Got::End) => return self.hung_up(),
+                Err(error) => return self.broken(error),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [
+            self.pulse.next(),
+            self.close_by,
+            self.release_at,
+            self.nudge_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn fail(&mut self, code: CloseCode, now: Instant) {
+        let close = CloseFrame {
+            code,
+            reason: Utf8Bytes::default(),
+        };
+        if code.may_be_sent() {
+            self.give_up(close, None, now);
+        } else if self.stage != Stage::Lingering {
+            self.outcome = Some(WsEnd {
+                code,
+                ..abnormal(None)
+            });
+        }
+    }
+
+    fn nudge(&mut self, at: Instant) {
+        if self.inlet.is_some() {
+            self.nudge_at = Some(self.nudge_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    fn end(&mut self, error: Error) {
+        self.outcome.get_or_insert(abnormal(Some(error)));
+    }
+}
+
+impl<C> Pump<C> {
+    /// Looks again whether the reader has made room, and whether that matters still.
+    fn resume(&mut self, now: Instant) {
+        let Some(inlet) = self.inlet.as_ref().filter(|_| self.paused) else {
+            return;
+        };
+        match inlet.credit() {
+            Credit::Full if self.stage == Stage::Open => return,
+            Credit::Open => {}
+            Credit::Full | Credit::Abandoned => self.discards = true,
+        }
+        self.paused = false;
+        if self.stage == Stage::Open && self.peer_close.is_none() {
+            // The quiet was not the peer's.
+            self.pulse.heard(now);
+        }
+    }
+
+    fn received(&mut self, n: usize, now: Instant) {
+        self.doubted = false;
+        self.wants_ping = false;
+        if self.stage == Stage::Open && self.peer_close.is_none() {
+            self.pulse.heard(now);
+        }
+        if n >= self.read_size {
+            self.read_size = (self.read_size * 2).min(MAX_READ);
+        } else if n < self.read_size / 4 {
+            self.read_size = (self.read_size / 2).max(FIRST_READ);
+        }
+    }
+
+    /// Tells apart what has come.
+    fn deliver(&mut self, line: &mut dyn Line, now: Instant) {
+        while !self.paused && self.stage != Stage::Lingering && !line.input().is_empty() {
+            match self.machine.receive(line.input()) {
+                Ok(Some(Event::Data(data))) => self.give(data),
+                Ok(Some(Event::Control { raw, frame })) => match frame {
+                    ControlFrame::Ping(payload) if self.settings.autoping => self.pong(&payload),
+                    ControlFrame::Pong(_) if self.settings.autoping => {}
+                    ControlFrame::Ping(_) | ControlFrame::Pong(_) => self.give(raw),
+                    ControlFrame::Close(close) => self.peer_closes(close, raw, line, now),
+                },
+                Ok(None) => break,
+                Err(violation) => self.violated(violation, now),
+            }
+        }
+        let input = line.input();
+        if self.stage == Stage::Lingering {
+            input.clear();
+        }
+        if input.is_empty() {
+            // Nor the memory of what was taken out of it.
+            *input = Default::default();
+        }
+    }
+
+    /// Hands on what the reader is to see.
+    fn give(&mut self, data: Bytes) {
+        let Some(inlet) = self.inlet.as_mut().filter(|_| !self.discards) else {
+            return;
+        };
+        match inlet.push(data) {
+            Credit::Open => {}
+            Credit::Full if self.stage == Stage::Open => {
+                self.paused = true;
+                self.wants_ping = false;
+                self.pulse.rest();
+            }
+            // Closing never hangs on a reader. And nobody misses what nobody reads.
+            Credit::Full | Credit::Abandoned => self.discards = true,
+        }
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        if self.said_close {
+            return;
+        }
+        if self.pongs.len() == PONGS {
+            self.pongs.clear();
+        }
+        self.pongs.push(Frame::control(Opcode::Pong, payload).head);
+    }
+
+    /// Queues and writes what goes.
+    fn send(&mut self, line: &mut dyn Line, moved: &mut usize, now: Instant) {
+        if self.send_fault.is_some() {
+            return;
+        }
+        loop {
+            if let Some(farewell) = self.farewell.take() {
+                put(line, farewell);
+                self.said_close = true;
+            }
+            if line.is_flushed() {
+                *moved += self.gather(line, now);
+                if line.is_flushed() {
+                    return;
+                }
+            }
+            match line.flush() {
+                Ok(true) if *moved < TURN => {}
+                Ok(true) => return,
+                Ok(false) => return self.listen(now),
+                Err(error) => {
+                    self.send_fault = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Queues the next batch, and says how much it is.
+    fn gather(&mut self, line: &mut dyn Line, now: Instant) -> usize {
+        if self.said_close {
+            return 0;
+        }
+        let mut gathered = 0;
+        for pong in self.pongs.drain(..) {
+            gathered += pong.len();
+            line.queue(pong);
+        }
+        if std::mem::take(&mut self.wants_ping) {
+            put(line, Frame::control(Opcode::Ping, b""));
+        }
+        let Some(outbox) = self.outbox.as_mut().filter(|_| !self.starved) else {
+            return gathered;
+        };
+        let mut frames = FRAMES.take();
+        let mut cx = Context::from_waker(&self.waker);
+        match outbox.poll_take(BATCH, &mut frames, &mut cx) {
+            Poll::Ready(Taken::Items) => {
+                for frame in frames.drain(..) {
+                    gathered += frame.len();
+                    put(line, frame);
+                }
+            }
+            Poll::Ready(Taken::Last(close)) => {
+                put(line, close);
+                self.close(now, self.settings.close_timeout);
+            }
+            Poll::Ready(Taken::Abandoned) => {
+                let close = CloseFrame {
+                    code: CloseCode::GOING_AWAY,
+                    reason: Utf8Bytes::default(),
+                };
+                put(line, Frame::close(Some(&close)));
+                self.close(now, self.settings.close_timeout.min(LONGEST_LINGER));
+            }
+            Poll::Pending => self.starved = true,
+        }
+        keep(frames);
+        gathered
+    }
+
+    /// Nothing more goes now.
+    fn wait(&mut self, line: &mut dyn Line, now: Instant) -> Talked {
+        if self.release_at.is_some_and(|at| at <= now) {
+            self.release_at = None;
+            line.release_buffers();
+        } else if line.holds_buffers() {
+            self.release_at = now.checked_add(KEEP_BUFFERS);
+        }
+        Talked::Wants
+    }
+}
+
+/// Lends the memory to the next batch, unless it is much.
+fn keep(frames: Vec<Frame>) {
+    if frames.capacity() <= 4 * MANY {
+        FRAMES.set(frames);
+    }
+}
+
+fn put(line: &mut dyn Line, frame: Frame) {
+    line.queue(frame.head);
+    if !frame.body.is_empty() {
+        line.queue(frame.body);
+    }
+}
