@@ -4,11 +4,14 @@
 //! None of them is chosen here for its strength; MD5 and SHA-1 are what some
 //! servers speak.
 
+mod md5;
+
 use std::fmt;
 
 use ring::digest as hashes;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
+use self::md5::Md5;
 use crate::error::Error;
 
 /// A hash function.
@@ -28,14 +31,14 @@ pub(crate) struct Hasher(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Md5(md5::Context),
+    Md5(Md5),
     Sha(hashes::Context),
 }
 
 impl Hash {
     pub(crate) fn start(self) -> Hasher {
         Hasher(match self {
-            Self::Md5 => Repr::Md5(md5::Context::new()),
+            Self::Md5 => Repr::Md5(Md5::new()),
             Self::Sha1 => sha(&hashes::SHA1_FOR_LEGACY_USE_ONLY),
             Self::Sha256 => sha(&hashes::SHA256),
             Self::Sha512 => sha(&hashes::SHA512),
@@ -56,7 +59,7 @@ impl Hash {
 impl Hasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Repr::Md5(context) => context.consume(bytes),
+            Repr::Md5(context) => context.update(bytes),
             Repr::Sha(context) => context.update(bytes),
         }
     }
@@ -64,7 +67,7 @@ impl Hasher {
     /// The hash in lower-case hex.
     pub(crate) fn hex(self) -> String {
         match self.0 {
-            Repr::Md5(context) => hex(&context.finalize().0),
+            Repr::Md5(context) => hex(&context.finish()),
             Repr::Sha(context) => hex(context.finish().as_ref()),
         }
     }

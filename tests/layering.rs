@@ -134,7 +134,6 @@ const HOMES: &[(&str, &[&str])] = &[
     // In `tls` the word is the provider of that name, out of rustls.
     ("ring", &["digest", "tls", "ws"]),
     ("tungstenite", &["ws"]),
-    ("md5", &["digest"]),
 ];
 
 /// Paths outside the crate that a module must not name.

@@ -10,7 +10,7 @@
 
 use std::fmt::{self, Display};
 
-use serde::ser::{
+use serde_core::ser::{
     Error as _, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple,
     SerializeTupleStruct, Serializer,
 };
@@ -42,7 +42,7 @@ impl Display for NotPairs {
 
 impl std::error::Error for NotPairs {}
 
-impl serde::ser::Error for NotPairs {
+impl serde_core::ser::Error for NotPairs {
     fn custom<T: Display>(message: T) -> Self {
         Self(message.to_string())
     }

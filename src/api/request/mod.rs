@@ -149,7 +149,7 @@ impl RequestBuilder {
     /// # drop(request);
     /// ```
     #[cfg(feature = "json")]
-    pub fn form(self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
+    pub fn form(self, pairs: &(impl serde_core::Serialize + ?Sized)) -> Self {
         match crate::api::pairs::encode(pairs) {
             Ok(text) => self.with_body(Body::urlencoded(text)),
             Err(error) => {
@@ -173,7 +173,7 @@ impl RequestBuilder {
     /// # Ok::<(), miohttp::Error>(())
     /// ```
     #[cfg(feature = "json")]
-    pub fn json(self, value: &(impl serde::Serialize + ?Sized)) -> Self {
+    pub fn json(self, value: &(impl serde_core::Serialize + ?Sized)) -> Self {
         let written = match self.session.json_serializer() {
             None => serde_json::to_vec(value).map_err(Into::into),
             Some(write) => serde_json::to_value(value)

@@ -35,7 +35,7 @@ impl RequestBuilder {
     /// # drop(request);
     /// ```
     #[cfg(feature = "json")]
-    pub fn query(mut self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
+    pub fn query(mut self, pairs: &(impl serde_core::Serialize + ?Sized)) -> Self {
         match pairs::encode(pairs) {
             Ok(query) => self.append(&query),
             Err(error) => {

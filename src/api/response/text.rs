@@ -112,7 +112,7 @@ impl Response {
     /// As [`bytes`](Response::bytes); and [`Kind::Decode`]
     /// if the body is not JSON or not a `T`.
     #[cfg(feature = "json")]
-    pub fn json<T: serde::de::DeserializeOwned + 'static>(mut self) -> Result<T, Error> {
+    pub fn json<T: serde_core::de::DeserializeOwned + 'static>(mut self) -> Result<T, Error> {
         let declared = self.foreign_charset();
         if let Some(whole) = self.body()?.take_whole() {
             let value = to_json(&whole, declared.as_deref());
@@ -125,7 +125,7 @@ impl Response {
 
     /// As [`json`](Response::json), without blocking.
     #[cfg(feature = "json")]
-    pub fn start_json<T: serde::de::DeserializeOwned + 'static>(self) -> Pending<T> {
+    pub fn start_json<T: serde_core::de::DeserializeOwned + 'static>(self) -> Pending<T> {
         let declared = self.foreign_charset();
         pending(self.collect(Driver::Reactor, move |bytes| {
             to_json(&bytes, declared.as_deref())
@@ -143,13 +143,13 @@ impl Response {
     /// headers and what has come of the body, up to 64 KiB, in
     /// [`Error::body`].
     #[cfg(feature = "json")]
-    pub fn json_strict<T: serde::de::DeserializeOwned + 'static>(self) -> Result<T, Error> {
+    pub fn json_strict<T: serde_core::de::DeserializeOwned + 'static>(self) -> Result<T, Error> {
         self.expect_json()?.json()
     }
 
     /// As [`json_strict`](Response::json_strict), without blocking.
     #[cfg(feature = "json")]
-    pub fn start_json_strict<T: serde::de::DeserializeOwned + 'static>(self) -> Pending<T> {
+    pub fn start_json_strict<T: serde_core::de::DeserializeOwned + 'static>(self) -> Pending<T> {
         match self.expect_json() {
             Ok(response) => response.start_json(),
             Err(error) => Pending::failed(error),
@@ -308,7 +308,7 @@ const ERROR_BODY: usize = 64 * 1024;
 
 /// SPEC J2. `declared` is a charset other than UTF-8.
 #[cfg(feature = "json")]
-fn to_json<T: serde::de::DeserializeOwned>(
+fn to_json<T: serde_core::de::DeserializeOwned>(
     bytes: &[u8],
     declared: Option<&str>,
 ) -> Result<T, Error> {
@@ -338,7 +338,7 @@ fn to_json<T: serde::de::DeserializeOwned>(
 
 /// White space alone is `null`.
 #[cfg(feature = "json")]
-fn parse<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+fn parse<T: serde_core::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let json = match json.iter().all(u8::is_ascii_whitespace) {
         true => b"null",
         false => json,
