@@ -553,6 +553,13 @@ impl Peer {
         state.tell(self.n, true, false);
     }
 
+    /// The same, and the watcher hears of it too late.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn send_untold(&self, bytes: impl AsRef<[u8]>) {
+        let mut state = self.world.state();
+        state.wires[self.n].to_client.extend(bytes.as_ref());
+    }
+
     /// Closes the sending half.
     pub(crate) fn finish(&self) {
         let mut state = self.world.state();

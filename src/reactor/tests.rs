@@ -29,3 +29,5 @@ mod tls;
 mod tunnels;
 #[cfg(all(feature = "hickory-dns", unix))]
 mod turns;
+#[cfg(feature = "websocket")]
+mod websocket;

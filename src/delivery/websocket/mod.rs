@@ -196,20 +196,21 @@ impl<C: Send> Talk for Pump<C> {
                     self.received(n, now);
                 }
                 Ok(Got::Nothing) => {
+                    let beat = self.pulse.beat(now);
+                    let looks_lost = self.send_fault.is_some() || matches!(beat, Beat::Lost(_));
+                    if looks_lost && !self.doubted && !self.paused {
+                        // Something may have come of which no wait has told yet.
+                        self.doubted = true;
+                        line.suspect();
+                        continue;
+                    }
                     if let Some(error) = self.send_fault.take() {
                         return self.broken(error);
                     }
-                    match self.pulse.beat(now) {
+                    match beat {
                         Beat::Nothing => return self.wait(line, now),
                         Beat::Ask => self.wants_ping = true,
-                        Beat::Lost(limit) => {
-                            // There may be more to tell than one wait can.
-                            if self.doubted {
-                                return self.lost(limit);
-                            }
-                            self.doubted = true;
-                            line.suspect();
-                        }
+                        Beat::Lost(limit) => return self.lost(limit),
                     }
                 }
                 Ok(Got::Barren) => return Talked::Again,
