@@ -100,6 +100,56 @@ mod jar {
     }
 }
 
+#[cfg(all(miohttp_bench, feature = "websocket"))]
+mod sockets {
+    use std::hint::black_box;
+
+    use criterion::{BatchSize, Criterion, Throughput};
+    use miohttp::{Bytes, bench};
+
+    /// A read of 32 KiB full of messages, text and binary.
+    pub(super) fn receiving(c: &mut Criterion) {
+        for (name, first, size) in [
+            ("binary", 0x82, 16),
+            ("binary", 0x82, 1024),
+            ("text", 0x81, 1024),
+        ] {
+            let mut wire = Vec::new();
+            let mut count = 0;
+            while wire.len() + size + 4 <= 32 * 1024 {
+                wire.push(first);
+                match size {
+                    0..126 => wire.push(size as u8),
+                    _ => wire.extend([126, (size >> 8) as u8, size as u8]),
+                }
+                wire.resize(wire.len() + size, b'x');
+                count += 1;
+            }
+            assert_eq!(bench::read_messages(&wire), (count, count * size));
+            let mut group = c.benchmark_group("WebSocket, a read of 32 KiB");
+            group.throughput(Throughput::Elements(count as u64));
+            group.bench_function(format!("{name} of {size}"), |b| {
+                b.iter(|| bench::read_messages(black_box(&wire)));
+            });
+        }
+    }
+
+    pub(super) fn masking(c: &mut Criterion) {
+        for size in [16, 1024, 64 * 1024, 1024 * 1024] {
+            let payload = Bytes::from(vec![b'x'; size]);
+            let mut group = c.benchmark_group("WebSocket, masking");
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_function(format!("copy of {size}"), |b| {
+                b.iter(|| bench::mask_message(black_box(&payload).clone()));
+            });
+            group.bench_function(format!("in place, {size}"), |b| {
+                let fresh = || Bytes::from(vec![b'x'; size]);
+                b.iter_batched(fresh, bench::mask_message, BatchSize::SmallInput);
+            });
+        }
+    }
+}
+
 #[cfg(miohttp_bench)]
 fn main() {
     let mut criterion = criterion::Criterion::default().configure_from_args();
@@ -107,6 +157,11 @@ fn main() {
     inside::handing_over(&mut criterion);
     #[cfg(feature = "cookies")]
     jar::cookies(&mut criterion);
+    #[cfg(feature = "websocket")]
+    {
+        sockets::receiving(&mut criterion);
+        sockets::masking(&mut criterion);
+    }
     criterion.final_summary();
 }
 

@@ -102,3 +102,36 @@ pub fn through_mailbox(batches: usize, batch: usize) -> usize {
     }
     count
 }
+
+/// Messages that a server sends, from the bytes of one read to values: how many, and
+/// their bytes. The copy of the bytes, which a read from a socket would be, is part of
+/// the figure.
+#[cfg(feature = "websocket")]
+pub fn read_messages(wire: &[u8]) -> (usize, usize) {
+    use crate::proto::ws;
+
+    let mut machine = ws::Machine::new(ws::Rules {
+        deflate: false,
+        max_message: 4 * 1024 * 1024,
+    });
+    let mut assembler = crate::ws::Assembler::new(4 * 1024 * 1024, None);
+    let mut input = BytesMut::from(wire);
+    let (mut count, mut length) = (0, 0);
+    while let Ok(Some(ws::Event::Data(data))) = machine.receive(&mut input) {
+        assembler.push(data);
+        while let Ok(Some(message)) = assembler.next() {
+            count += 1;
+            length += message.len();
+        }
+    }
+    (count, length)
+}
+
+/// A message as it goes out: its bytes on the wire. What nobody else has is masked
+/// where it is.
+#[cfg(feature = "websocket")]
+pub fn mask_message(payload: Bytes) -> usize {
+    use crate::ws::frame::{Frame, Opcode};
+
+    Frame::data(Opcode::Binary, false, payload).len()
+}

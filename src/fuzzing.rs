@@ -408,6 +408,13 @@ fn dialog(which: u8, wire: &[u8], piece: usize) -> Option<(String, Vec<u8>)> {
     Some((told(&dialog.end(&mut input)), Vec::new()))
 }
 
+/// What a server sends over a WebSocket, whole and in pieces: the same messages and
+/// control frames, and the same end.
+#[cfg(feature = "websocket")]
+pub fn websocket(data: &[u8]) {
+    crate::proto::ws::laws::same_however_cut(data);
+}
+
 /// Records of anything, into a TLS handshake and past it.
 #[cfg(feature = "tls")]
 pub fn tls(data: &[u8]) {

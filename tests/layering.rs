@@ -49,6 +49,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ws", &["error", "sync", "coding"]),
     ("job", &["ws"]),
     ("proto", &["ws"]),
+    // For tests and fuzzers: what a server sends, all the way to messages.
+    ("proto::ws::laws", &["coding"]),
     ("conn", &["ws"]),
     ("delivery", &["ws"]),
     ("reactor", &["ws"]),

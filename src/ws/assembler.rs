@@ -1,4 +1,5 @@
-//! From the bytes of frames to messages, on the thread that receives them.
+//! From the bytes of frames to messages, on the thread that receives them: there
+//! they are inflated, and text is checked to be text.
 
 use std::collections::VecDeque;
 
@@ -8,6 +9,7 @@ use super::frame::{Header, Opcode, Sequence};
 use super::gather::Gather;
 use super::utf8::{self, Invalid};
 use super::{CloseFrame, Message, Utf8Bytes, Violation};
+use crate::coding::ws::{InflateFault, Inflater};
 
 /// The longest header of a frame that is not masked.
 const MAX_HEADER: usize = 10;
@@ -29,6 +31,8 @@ pub(crate) struct Assembler {
     /// Of a control frame, where it was cut.
     control: Vec<u8>,
     message: Body,
+    inflater: Option<Inflater>,
+    max_message: usize,
     failed: Option<Violation>,
 }
 
@@ -52,19 +56,33 @@ enum Body {
     None,
     Text(utf8::Stream, Gather<Utf8Bytes>),
     Binary(Gather<Bytes>),
+    Deflated(Inflating),
+}
+
+/// A compressed message that has begun.
+#[derive(Debug, Default)]
+struct Inflating {
+    is_text: bool,
+    out: Vec<u8>,
+    /// Of text that comes in pieces: how far it was checked.
+    stream: utf8::Stream,
+    checked: usize,
 }
 
 impl Assembler {
-    /// For messages of at most so many bytes; 0 sets no limit.
-    pub(crate) fn new(max_message: usize) -> Self {
+    /// For messages of at most so many bytes, inflated; 0 sets no limit. Without an
+    /// inflater no message may be compressed.
+    pub(crate) fn new(max_message: usize, inflater: Option<Inflater>) -> Self {
         Self {
             input: Bytes::new(),
             behind: VecDeque::new(),
             cut: Cut::default(),
-            sequence: Sequence::new(false, max_message),
+            sequence: Sequence::new(inflater.is_some(), max_message),
             frame: None,
             control: Vec::new(),
             message: Body::None,
+            inflater,
+            max_message,
             failed: None,
         }
     }
@@ -93,6 +111,20 @@ impl Assembler {
             self.behind = VecDeque::new();
             self.message = Body::None;
         })
+    }
+
+    /// Whether the next message is at hand for certain, so that nobody need wait for it:
+    /// all of its only or last frame. Costs no more than a look at a header.
+    pub(crate) fn has_message(&self) -> bool {
+        let here = self.input.len() as u64;
+        if let Some(frame) = self.frame {
+            return frame.fin && frame.left <= here;
+        }
+        let header = match self.cut.length {
+            0 => Header::parse(&self.input).ok().flatten(),
+            _ => None,
+        };
+        header.is_some_and(|(header, size)| header.fin && header.length <= here - size as u64)
     }
 
     fn assemble(&mut self) -> Result<Option<Message>, Violation> {
@@ -147,6 +179,13 @@ impl Assembler {
     fn begin(&mut self, header: &Header) -> Result<(), Violation> {
         self.sequence.admit(header)?;
         match header.opcode {
+            // A continuation has no bit of its own: see `Sequence`.
+            opcode @ (Opcode::Text | Opcode::Binary) if header.rsv1 => {
+                self.message = Body::Deflated(Inflating {
+                    is_text: opcode == Opcode::Text,
+                    ..Inflating::default()
+                });
+            }
             Opcode::Text => self.message = Body::Text(utf8::Stream::default(), Gather::default()),
             Opcode::Binary => self.message = Body::Binary(Gather::default()),
             _ => {}
@@ -214,6 +253,12 @@ impl Assembler {
                     return Err(not_utf8(Invalid));
                 }
             }
+            Body::Deflated(message) => {
+                let Some(inflater) = &mut self.inflater else {
+                    return Ok(None);
+                };
+                message.inflate(inflater, &piece, ends, self.max_message)?;
+            }
         }
         if !ends {
             return Ok(None);
@@ -222,7 +267,56 @@ impl Assembler {
             Body::None => None,
             Body::Binary(gather) => Some(Message::Binary(gather.finish())),
             Body::Text(_, gather) => Some(Message::Text(gather.finish())),
+            Body::Deflated(message) => Some(message.finish()?),
         })
+    }
+}
+
+impl Inflating {
+    /// Inflates the next piece, and checks what it makes of text unless all is there:
+    /// then that is done at once, in the end.
+    fn inflate(
+        &mut self,
+        inflater: &mut Inflater,
+        piece: &[u8],
+        ends: bool,
+        max_message: usize,
+    ) -> Result<(), Violation> {
+        let limit = match max_message {
+            0 => usize::MAX,
+            max => max,
+        };
+        inflater
+            .inflate(piece, &mut self.out, limit)
+            .map_err(cannot_inflate)?;
+        if ends {
+            return inflater
+                .finish(&mut self.out, limit)
+                .map_err(cannot_inflate);
+        }
+        if self.is_text {
+            self.stream
+                .check(&self.out[self.checked..])
+                .map_err(not_utf8)?;
+            self.checked = self.out.len();
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Message, Violation> {
+        if self.is_text {
+            let text = Utf8Bytes::try_from(self.out).map_err(|_| not_utf8(Invalid))?;
+            return Ok(Message::Text(text));
+        }
+        Ok(Message::Binary(self.out.into()))
+    }
+}
+
+#[cold]
+fn cannot_inflate(fault: InflateFault) -> Violation {
+    match fault {
+        InflateFault::TooBig { limit } => Violation::too_big(limit),
+        InflateFault::Damaged { .. } => Violation::payload(fault.to_string()),
     }
 }
 
@@ -230,3 +324,6 @@ impl Assembler {
 fn not_utf8(_: Invalid) -> Violation {
     Violation::payload("a text message is not UTF-8")
 }
+
+#[cfg(test)]
+mod tests;

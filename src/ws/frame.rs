@@ -1,7 +1,6 @@
 //! Frames (RFC 6455 §5.2): the headers of the server's, and whole ones of ours.
 
 use std::fmt;
-use std::io::Cursor;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
@@ -102,16 +101,16 @@ impl Header {
             let message = "a control frame is longer than 125 bytes";
             return Err(Violation::protocol(message));
         }
-        let mut cursor = Cursor::new(bytes);
-        let parsed = FrameHeader::parse(&mut cursor)
-            .map_err(|error| Violation::protocol(error.to_string()))?;
-        let Some((header, length)) = parsed else {
-            return Ok(None);
-        };
-        let shortest = match second {
-            126 => 126,
-            127 => 1 << 16,
-            _ => 0,
+        let (length, shortest, size) = match second {
+            126 => match rest[1..].first_chunk() {
+                Some(length) => (u64::from(u16::from_be_bytes(*length)), 126, 4),
+                None => return Ok(None),
+            },
+            127 => match rest[1..].first_chunk() {
+                Some(length) => (u64::from_be_bytes(*length), 1 << 16, 10),
+                None => return Ok(None),
+            },
+            length => (u64::from(length), 0, 2),
         };
         if length < shortest {
             let message = "the length of a frame is written longer than needed";
@@ -121,13 +120,12 @@ impl Header {
             return Err(Violation::protocol("the length of a frame is 2^63 or more"));
         }
         let header = Self {
-            fin: header.is_final,
-            rsv1: header.rsv1,
+            fin: first & 0x80 != 0,
+            rsv1: first & 0x40 != 0,
             opcode,
             length,
         };
-        // At most 10 bytes.
-        Ok(Some((header, cursor.position() as usize)))
+        Ok(Some((header, size)))
     }
 }
 
@@ -288,3 +286,6 @@ fn head(opcode: Opcode, rsv1: bool, length: usize, room: usize, key: [u8; 4]) ->
     let _ = header.format(length, &mut out);
     out
 }
+
+#[cfg(test)]
+mod tests;

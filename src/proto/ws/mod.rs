@@ -156,5 +156,7 @@ impl Machine {
     }
 }
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod laws;
 #[cfg(test)]
 mod tests;
