@@ -134,10 +134,10 @@ impl Body {
     }
 
     /// The connection of a response that has switched protocols.
-    pub(crate) fn into_tunnel(mut self) -> Option<(Box<dyn Tunnel>, Connector)> {
+    pub(crate) fn into_tunnel(mut self) -> Option<(Box<dyn Tunnel>, Connector, ExchangeId)> {
         let connector = self.connector.clone()?;
         match std::mem::replace(&mut self.source, Source::Finished) {
-            Source::Upgraded(tunnel) => Some((tunnel, connector)),
+            Source::Upgraded(tunnel) => Some((tunnel, connector, self.id)),
             other => {
                 self.source = other;
                 None

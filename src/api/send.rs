@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::body::{Body, Driver};
 use super::cancel::{Aim, CancelHandle};
@@ -231,10 +231,22 @@ pub(super) struct StatusError {
     body: BytesMut,
     /// How much of the body is kept.
     most: usize,
+    /// What becomes of both.
+    make: fn(&Response, Bytes) -> Error,
 }
 
 impl StatusError {
-    pub(super) fn new(mut response: Response, driver: Driver) -> Self {
+    pub(super) fn new(response: Response, driver: Driver) -> Self {
+        Self::made_by(response, driver, |response, body| {
+            response.error_with(Kind::Status, answered(response), body)
+        })
+    }
+
+    pub(super) fn made_by(
+        mut response: Response,
+        driver: Driver,
+        make: fn(&Response, Bytes) -> Error,
+    ) -> Self {
         let limit = response.body().map_or(0, |body| {
             body.driven_by(driver);
             body.max_buffered()
@@ -243,10 +255,11 @@ impl StatusError {
             response,
             body: BytesMut::new(),
             most: limit.min(ERROR_BODY),
+            make,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         // Whatever ends the body, the status is the news.
         while self.body.len() < self.most {
             let Ok(body) = self.response.body() else {
@@ -261,16 +274,16 @@ impl StatusError {
                 Poll::Ready(Ok(None) | Err(_)) => break,
             }
         }
-        Poll::Ready(self.error())
-    }
-
-    fn error(&mut self) -> Error {
-        let response = &self.response;
-        let (code, reason) = (response.status().as_u16(), response.reason());
-        let message = format!("the server answered {code} {reason}");
         let body = std::mem::take(&mut self.body).freeze();
-        response.error_with(Kind::Status, message.trim_end().to_owned(), body)
+        Poll::Ready((self.make)(&self.response, body))
     }
+}
+
+/// What there is to say of a status that is an error.
+pub(super) fn answered(response: &Response) -> String {
+    let (code, reason) = (response.status().as_u16(), response.reason());
+    let message = format!("the server answered {code} {reason}");
+    message.trim_end().to_owned()
 }
 
 impl Operation<Response> for StatusError {

@@ -48,8 +48,8 @@ into_url! {
     &str: |text, known| parse(text, known);
     String: |text, known| parse(&text, known);
     &String: |text, known| parse(text, known);
-    Url: |url, _known| check(url);
-    &Url: |url, _known| check(url.clone());
+    Url: |url, known| known.check(url);
+    &Url: |url, known| known.check(url.clone());
 }
 
 fn parse(text: &str, known: &Known) -> Result<Url, Error> {
@@ -63,7 +63,7 @@ fn parse(text: &str, known: &Known) -> Result<Url, Error> {
             .with_phase(Phase::Request)
             .with_source(error)
     })?;
-    let url = check(url)?;
+    let url = known.check(url)?;
     known.note(text, &url);
     Ok(url)
 }
@@ -76,18 +76,39 @@ pub struct Known {
     origin: Mutex<Option<Url>>,
     /// S17: what relative texts are joined to.
     base: Option<Url>,
+    /// The schemes of WebSockets are good as well, and become those of http.
+    #[cfg(feature = "websocket")]
+    for_websocket: bool,
 }
 
 impl Known {
     pub(crate) fn with_base(base: Option<Url>) -> Self {
         Self {
-            origin: Mutex::default(),
             base,
+            ..Self::default()
+        }
+    }
+
+    /// The same for what opens a WebSocket.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn of_websockets(&self) -> Self {
+        Self {
+            for_websocket: true,
+            ..Self::with_base(self.base.clone())
         }
     }
 
     pub(crate) fn base(&self) -> Option<&Url> {
         self.base.as_ref()
+    }
+
+    /// SPEC Q2.
+    fn check(&self, url: Url) -> Result<Url, Error> {
+        #[cfg(feature = "websocket")]
+        if self.for_websocket {
+            return check(as_http(url), "none of ws, wss, http and https");
+        }
+        check(url, "neither http nor https")
     }
 
     /// The URL, if the text begins with the known origin and what follows is
@@ -127,8 +148,21 @@ fn plain_path(text: &str) -> Option<&str> {
     (begins && !spaced).then_some(text)
 }
 
-/// SPEC Q2.
-fn check(url: Url) -> Result<Url, Error> {
+/// The same with the scheme of http, of one that is for WebSockets: what it goes over
+/// begins as http, and so everything that is known of a host holds for both.
+#[cfg(feature = "websocket")]
+fn as_http(mut url: Url) -> Url {
+    let scheme = match url.scheme() {
+        "ws" => "http",
+        "wss" => "https",
+        _ => return url,
+    };
+    // These have the same default ports, and take one another's place.
+    let _ = url.set_scheme(scheme);
+    url
+}
+
+fn check(url: Url, not_one: &str) -> Result<Url, Error> {
     let refused = |message: String| {
         let error = Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request);
         Err(error.with_url(&url))
@@ -137,8 +171,8 @@ fn check(url: Url) -> Result<Url, Error> {
         // `user:secret@host/`, the scheme forgotten, is the scheme `user` and a
         // path: then neither is repeated.
         return refused(match url.has_authority() {
-            true => format!("the scheme {:?} is neither http nor https", url.scheme()),
-            false => "the URL is neither http nor https".into(),
+            true => format!("the scheme {:?} is {not_one}", url.scheme()),
+            false => format!("the URL is {not_one}"),
         });
     }
     if url.host_str().is_none_or(str::is_empty) {

@@ -17,6 +17,9 @@ pub(crate) struct Extra {
     /// Q17: the name that is asked for in the TLS handshake and that the
     /// certificate has to be for, if it is not the URL's host.
     pub(crate) server_name: Option<Box<str>>,
+    /// It asks for a WebSocket, wherever it is led.
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: bool,
 }
 
 impl Extra {

@@ -27,6 +27,11 @@ mod timeouts;
 mod tls;
 mod unauthorized;
 mod waited;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(not(feature = "websocket"))]
+#[path = "websocket_none.rs"]
+mod websocket;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -140,9 +140,13 @@ impl Ways for Proxy {
     }
 
     fn find(&self, request: &Request, context: &Context) -> Result<Box<dyn Way>, Error> {
-        Ok(match self.choose(&request.url)? {
+        let url = request.shown_url();
+        Ok(match self.choose(&url)? {
             None => Box::new(Direct),
-            Some(server) => Box::new(Through::new(server, request, context)?),
+            Some(server) => {
+                let forwards = server.forwards(&url);
+                Box::new(Through::new(server, forwards, request, context)?)
+            }
         })
     }
 }
@@ -175,9 +179,14 @@ struct Through {
 }
 
 impl Through {
-    fn new(server: Arc<Server>, request: &Request, context: &Context) -> Result<Self, Error> {
+    fn new(
+        server: Arc<Server>,
+        forwards: bool,
+        request: &Request,
+        context: &Context,
+    ) -> Result<Self, Error> {
         let via = match server.kind() {
-            Kind::Http | Kind::Https if server.forwards(&request.url) => {
+            Kind::Http | Kind::Https if forwards => {
                 context.judge(&request.url)?;
                 Via::Forward
             }

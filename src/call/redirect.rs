@@ -44,6 +44,7 @@ pub(super) fn decide(
         let error = Error::new(Kind::TooManyRedirects, message).with_phase(Phase::Redirect);
         return Decision::Refuse(error);
     }
+    let location = &*request.location(location);
     let plain = match settings.requote {
         true => requote::joined(location),
         false => location.into(),

@@ -21,6 +21,10 @@ pub enum Kind {
     /// The body is not of the type that was asked for
     /// (`json_strict`, [`Events`](crate::Events)).
     ContentType,
+    /// The server did not agree to a WebSocket (SPEC W9): it answered another status
+    /// than 101, which [`Error::status`](crate::Error::status) and its like tell, or
+    /// its 101 is not the answer to what was asked.
+    WsHandshake,
     /// The host name could not be resolved.
     Dns,
     /// No connection to any address of the host.
@@ -104,6 +108,8 @@ pub enum Phase {
     Body,
     /// On a WebSocket that is open.
     WebSocket,
+    /// In the opening handshake of a WebSocket.
+    Handshake,
     /// Following a redirect.
     Redirect,
     /// Waiting to try again ([`RetryPolicy`](crate::RetryPolicy)).
@@ -125,6 +131,7 @@ impl fmt::Display for Phase {
             Self::Head => "waiting for the response head",
             Self::Body => "reading the response body",
             Self::WebSocket => "on an open WebSocket",
+            Self::Handshake => "in the WebSocket handshake",
             Self::Redirect => "following a redirect",
             Self::Retry => "waiting to try again",
             Self::Total => "in progress",

@@ -211,6 +211,25 @@ impl Error {
         self
     }
 
+    /// Shows the URLs of a WebSocket as such: below they are those of http.
+    #[cfg(feature = "websocket")]
+    #[cold]
+    pub(crate) fn of_websocket(mut self) -> Self {
+        let inner = self.edit();
+        if let Some(url) = &mut inner.url {
+            as_websocket(url);
+        }
+        let mut history = inner.history.to_vec();
+        history
+            .iter_mut()
+            .for_each(|hop| as_websocket(&mut hop.url));
+        inner.history = history.into();
+        if let Some(request) = &mut inner.request {
+            Arc::make_mut(request).map_urls(as_websocket);
+        }
+        self
+    }
+
     #[cold]
     fn edit(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
@@ -225,6 +244,18 @@ pub(crate) fn without_credentials(url: &Url) -> Url {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
+}
+
+/// From the schemes of http to those of WebSockets.
+#[cfg(feature = "websocket")]
+pub(crate) fn as_websocket(url: &mut Url) {
+    let scheme = match url.scheme() {
+        "http" => "ws",
+        "https" => "wss",
+        _ => return,
+    };
+    // These have the same default ports, and take one another's place.
+    let _ = url.set_scheme(scheme);
 }
 
 /// For `Read` over a body: the error travels inside and can be downcast.

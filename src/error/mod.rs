@@ -22,6 +22,8 @@ use url::Url;
 
 pub use self::fingerprint::{Fingerprints, Pin};
 pub use self::kind::{Kind, Phase, Timeout};
+#[cfg(feature = "websocket")]
+pub(crate) use self::make::as_websocket;
 pub(crate) use self::make::without_credentials;
 use crate::head::Hop;
 use crate::job::{RequestInfo, Stats};
@@ -129,8 +131,8 @@ impl Error {
 
     /// The first bytes (64 KiB at most) of the body of a response that
     /// [`error_for_status`](crate::Response::error_for_status) turned into
-    /// this error (SPEC R22), or `json_strict`; decoded if the response would
-    /// have been.
+    /// this error (SPEC R22), or `json_strict`, or that is no answer to a WebSocket's
+    /// handshake (SPEC W9); decoded if the response would have been.
     pub fn body(&self) -> Option<&[u8]> {
         self.0.response.as_ref().map(|r| &r.body[..])
     }
@@ -171,7 +173,10 @@ impl Error {
 
     /// The server answered, with an answer that is an error.
     pub fn is_response(&self) -> bool {
-        matches!(self.kind(), Kind::Status | Kind::ContentType)
+        matches!(
+            self.kind(),
+            Kind::Status | Kind::ContentType | Kind::WsHandshake
+        )
     }
 
     /// No connection came about: the name, the address, the proxy, TLS, or a limit
@@ -248,7 +253,7 @@ impl Error {
             Kind::Dns | Kind::Connect | Kind::Disconnected | Kind::Timeout => true,
             Kind::Payload => self.0.broken_off,
             Kind::ProxyConnect => self.0.may_pass,
-            Kind::Status | Kind::ProxyRefused => self
+            Kind::Status | Kind::ProxyRefused | Kind::WsHandshake => self
                 .status()
                 .is_some_and(|s| matches!(s.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)),
             _ => false,

@@ -175,6 +175,13 @@ impl RequestInfo {
         }
     }
 
+    /// Shows the URLs otherwise.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn map_urls(&mut self, map: fn(&mut Url)) {
+        map(&mut self.url);
+        map(&mut self.real_url);
+    }
+
     /// The method as it was sent.
     pub fn method(&self) -> &Method {
         &self.method

@@ -299,7 +299,7 @@ impl<'a> Reader<'a> {
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token(character: char) -> bool {
+pub(super) fn is_token(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character)
 }
 

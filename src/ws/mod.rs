@@ -25,6 +25,7 @@ mod encoder;
 pub(crate) mod extension;
 pub(crate) mod frame;
 mod gather;
+pub(crate) mod handshake;
 mod keys;
 mod mask;
 mod message;

@@ -5,6 +5,8 @@ mod charset;
 mod compress;
 mod options;
 mod query;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,6 +85,21 @@ impl RequestBuilder {
             tls: None,
             mistake: None,
         }
+    }
+
+    /// A mistake where it is none.
+    pub(super) fn with_method(
+        mut self,
+        method: impl TryInto<Method, Error: Into<http::Error>>,
+    ) -> Self {
+        match method.try_into() {
+            Ok(method) => self.method = standard(method),
+            Err(error) => {
+                let mistake = Error::invalid_request("the method is not a token");
+                return self.mistaken(mistake.with_source(error.into()));
+            }
+        }
+        self
     }
 
     /// Adds a header. It replaces the session's default of that name; repeats
@@ -297,6 +314,23 @@ impl RequestBuilder {
         self.mistake.get_or_insert(mistake);
         self
     }
+}
+
+/// SPEC Q1: a method that is known everywhere, as it is written everywhere.
+fn standard(method: Method) -> Method {
+    const STANDARD: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    let is_it = |known: &Method| known.as_str().eq_ignore_ascii_case(method.as_str());
+    STANDARD.into_iter().find(is_it).unwrap_or(method)
 }
 
 /// With the feature `async`: awaiting a request sends it.

@@ -70,7 +70,7 @@ impl Response {
     /// [`status`](Response::status) first, for the response is spent.
     pub fn into_upgraded(self) -> Result<Upgraded, Error> {
         let (about, cancel) = (self.about.clone(), self.cancel_handle());
-        let Some((tunnel, connector)) = self.into_body()?.into_tunnel() else {
+        let Some((tunnel, connector, _)) = self.into_body()?.into_tunnel() else {
             let status = about.head.status().as_u16();
             let message = format!("the protocol was not switched: the server answered {status}");
             return Err(Error::invalid_request(message).with_url(&about.url));

@@ -5,6 +5,9 @@ mod info;
 mod marks;
 mod read;
 pub(in crate::api) mod text;
+#[cfg(feature = "websocket")]
+#[allow(dead_code, reason = "what is connected is not there yet")]
+pub(in crate::api) mod websocket;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -6,6 +6,8 @@ mod closing;
 mod cookies;
 mod defaults;
 mod hsts;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,14 +137,7 @@ impl Session {
         method: impl TryInto<Method, Error: Into<http::Error>>,
         url: impl IntoUrl,
     ) -> RequestBuilder {
-        match method.try_into() {
-            Ok(method) => self.make(standard(method), url),
-            Err(error) => {
-                let mistake = Error::invalid_request("the method is not a token");
-                self.make(Method::GET, url)
-                    .mistaken(mistake.with_source(error.into()))
-            }
-        }
+        self.make(Method::GET, url).with_method(method)
     }
 
     fn make(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
@@ -183,23 +178,6 @@ impl Session {
             None => Ok(()),
         }
     }
-}
-
-/// SPEC Q1: a method that is known everywhere, as it is written everywhere.
-fn standard(method: Method) -> Method {
-    const STANDARD: [Method; 9] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    let is_it = |known: &Method| known.as_str().eq_ignore_ascii_case(method.as_str());
-    STANDARD.into_iter().find(is_it).unwrap_or(method)
 }
 
 impl Default for Session {

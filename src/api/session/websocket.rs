@@ -1,0 +1,27 @@
+//! WebSockets of a session.
+
+use http::Method;
+
+use super::Session;
+use crate::api::request::RequestBuilder;
+use crate::api::url::IntoUrl;
+use crate::api::websocket::WebSocketBuilder;
+
+impl Session {
+    /// A WebSocket to a `ws` or `wss` URL; `http` and `https` mean the same two.
+    ///
+    /// It has everything of this session that a request has: see
+    /// [`WebSocketBuilder`].
+    #[allow(dead_code, reason = "what is connected is not there yet")]
+    pub(crate) fn ws_connect(&self, url: impl IntoUrl) -> WebSocketBuilder {
+        let inner = &self.inner;
+        let url = url.into_url(&inner.known.of_websockets());
+        let settings = inner.settings.clone();
+        WebSocketBuilder::new(RequestBuilder::new(
+            self.clone(),
+            Method::GET,
+            url,
+            settings,
+        ))
+    }
+}
