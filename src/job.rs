@@ -86,11 +86,9 @@ pub(crate) enum Command {
     Adopt(ExchangeId, Box<Adoption>),
     /// The reader of a WebSocket found a violation, of which the peer is told.
     #[cfg(feature = "websocket")]
-    #[allow(dead_code, reason = "who reads WebSockets is on its way")]
     Fail(ExchangeId, CloseCode),
     /// The reader of a WebSocket wants to be woken by then.
     #[cfg(feature = "websocket")]
-    #[allow(dead_code, reason = "who reads WebSockets is on its way")]
     Nudge(ExchangeId, Instant),
     Control(Control),
 }

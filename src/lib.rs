@@ -1,4 +1,4 @@
-//! A synchronous-first HTTP/1.1 client.
+//! A synchronous-first client for HTTP/1.1 and WebSockets.
 //!
 //! Plain blocking calls; thousands of requests in flight from one thread; and,
 //! behind the feature `async`, the same operations as futures that need no
@@ -20,6 +20,7 @@
 //! | [`Response`] | the head, and the body as far as it has come |
 //! | [`Download`] | a file that is fetched whole, going on where it broke off |
 //! | [`Events`] | server-sent events, with reconnection |
+//! | [`WebSocket`] | messages both ways, from any number of threads |
 //! | [`Proxy`] | which proxy a URL is reached through, if any |
 //! | [`Pending`] | an operation that runs by itself; [`wait`](Pending::wait) for it |
 //! | [`Connector`] | the connections, the names, and the thread that drives what nobody is blocked on |
@@ -32,7 +33,8 @@
 //! # Waiting, and not waiting
 //!
 //! The verbs `send`, `bytes`, `text`, `json` with their variants, `chunk` and
-//! `error_for_status`, and [`Connector::connect`], have twins: `start_x()` returns a
+//! `error_for_status`, [`Connector::connect`] and [`WebSocketBuilder::connect`], and those
+//! of a [`WebSocket`], have twins: `start_x()` returns a
 //! [`Pending`] at once, and `x()` gives exactly what `start_x().wait()` gives.
 //! ([`copy_to`](Response::copy_to), [`drain`](Response::drain), [`BodyReader`] and
 //! its iterators, [`shutdown`](Session::shutdown), and the `close` of sessions and
@@ -89,6 +91,8 @@
 //! | tries of a request that fails | 1, but for stale connections | [`RetryPolicy`] |
 //! | a body kept in memory by `bytes`, `text`, `json` | 256 MiB | [`SessionBuilder::max_buffered`] |
 //! | a body, decoded, however it is read | none | [`SessionBuilder::max_body_size`] |
+//! | a message of a WebSocket, inflated | 4 MiB | [`WebSocketBuilder::max_message_size`] |
+//! | the server's part in closing a WebSocket | 10 s | [`WebSocketBuilder::close_timeout`] |
 //! | expansion of a compressed body | 1000 times, past the first MiB | [`SessionBuilder::max_decode_ratio`] |
 //! | a line that a [`BodyReader`] reads by itself | 1 MiB | [`BodyReader::max_line_length`] |
 //! | a response head | 128 fields of 8190 bytes | [`SessionBuilder::max_header_count`] |
@@ -102,12 +106,13 @@
 //! | `json` | yes | JSON bodies both ways, and any `Serialize` as a query |
 //! | `digest` | yes | Digest authentication; the SHA-256 of a [`Download`] |
 //! | `cookies` | yes | a cookie jar by RFC 6265bis, with the public suffix list |
+//! | `websocket` | yes | [`WebSocket`], with permessage-deflate |
 //! | `brotli` | no | the same for br |
 //! | `zstd` | no | the same for zstd, by the reference implementation: needs a C compiler |
 //! | `charset` | no | text in other charsets than UTF-8, and guesses at what nobody declares |
 //! | `platform-verifier` | no | certificates as the operating system judges them, where `TlsConfig` asks for it |
 //! | `aws-lc-rs` | no | a second provider of cryptography beside ring, with post-quantum key exchange: needs a C compiler |
-//! | `async` | no | requests and [`Pending`] operations as futures |
+//! | `async` | no | requests and [`Pending`] operations as futures, messages as a `Stream` |
 //! | `hickory-dns` | no | `HickoryResolver`, which asks name servers itself |
 //!
 //! References such as "SPEC R20" in these pages name rows of the project's
@@ -217,6 +222,11 @@ mod exports {
     pub use crate::api::upgraded::Upgraded;
     pub use crate::api::upload::{Body, BodySender};
     pub use crate::api::url::IntoUrl;
+    #[cfg(feature = "websocket")]
+    pub use crate::api::websocket::{
+        Messages, PerMessageDeflate, SendOptions, WebSocket, WebSocketBuilder, WebSocketReceiver,
+        WebSocketSender,
+    };
     #[cfg(feature = "digest")]
     pub use crate::auth::DigestAuth;
     pub use crate::auth::{Auth, BasicAuth, Netrc};

@@ -120,6 +120,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mio", &["net::mio", "dns::hickory"]),
     ("hickory_resolver", &["dns::hickory"]),
     ("futures_io", &["dns::hickory"]),
+    ("futures_core", &["api::websocket"]),
     ("socket2", &["net::mio", "net::socket"]),
     ("httparse", &["proto::h1::parse"]),
     ("brotli", &["coding"]),

@@ -31,10 +31,4 @@ pub(crate) mod upgraded;
 pub(crate) mod upload;
 pub(crate) mod url;
 #[cfg(feature = "websocket")]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "what is connected is not there yet"
-)]
 pub(crate) mod websocket;

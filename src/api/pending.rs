@@ -250,6 +250,23 @@ pub(crate) fn wait_on<T>(operation: &mut impl Operation<T>) -> Result<T, Error> 
     block_on(None, |cx| operation.poll(cx)).unwrap_or_else(|unwaited| Err(refused(unwaited)))
 }
 
+/// As [`wait_on`], at most until then. `None`: it has not ended.
+#[cfg(feature = "websocket")]
+pub(crate) fn wait_until<T>(
+    operation: &mut impl Operation<T>,
+    until: Option<Instant>,
+) -> Option<Result<T, Error>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(result) = operation.poll(&mut cx) {
+        return Some(result);
+    }
+    match block_on(until, |cx| operation.poll(cx)) {
+        Ok(result) => Some(result),
+        Err(Unwaited::Late) => None,
+        Err(unwaited) => Some(Err(refused(unwaited))),
+    }
+}
+
 /// Why a wait without a deadline came to nothing.
 pub(crate) fn refused(_: Unwaited) -> Error {
     Error::internal("waiting on the reactor's own thread would never end")

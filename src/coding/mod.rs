@@ -27,7 +27,6 @@ pub(crate) mod encode;
 #[cfg(feature = "gzip")]
 mod flate;
 #[cfg(feature = "websocket")]
-#[allow(dead_code, reason = "until a WebSocket sends")]
 pub(crate) mod ws;
 #[cfg(feature = "zstd")]
 mod zstd;

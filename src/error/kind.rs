@@ -168,6 +168,9 @@ pub enum Timeout {
     Heartbeat,
     /// The wait for a WebSocket's message (SPEC W3).
     WsReceive,
+    /// The wait for room for a WebSocket's message
+    /// ([`send_timeout`](crate::WebSocket::send_timeout)).
+    WsSend,
     /// The wait for the peer's part in closing a WebSocket (SPEC W2).
     WsClose,
 }
@@ -187,6 +190,7 @@ impl fmt::Display for Timeout {
             Self::LowSpeed => "low_speed",
             Self::Heartbeat => "heartbeat",
             Self::WsReceive => "receive_timeout",
+            Self::WsSend => "send_timeout",
             Self::WsClose => "close_timeout",
         })
     }

@@ -13,12 +13,6 @@
 //! may follow what in [`Sequence`](frame::Sequence). What breaks one is a
 //! [`Violation`], and names the code to close with.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "those who use it are on their way"
-)]
-
 mod assembler;
 mod close;
 mod encoder;

@@ -231,7 +231,6 @@ impl Connector {
     /// Has the reactor go on with a WebSocket. What cannot be done is told like any
     /// other end of it.
     #[cfg(feature = "websocket")]
-    #[allow(dead_code, reason = "who opens WebSockets is on its way")]
     pub(crate) fn adopt<C: Send + 'static>(&self, id: ExchangeId, adopt: Adopt<C>) {
         let adoption = adoption(adopt);
         let (mut refused, error) = match self.mailbox() {

@@ -12,8 +12,16 @@ impl Session {
     ///
     /// It has everything of this session that a request has: see
     /// [`WebSocketBuilder`].
-    #[allow(dead_code, reason = "what is connected is not there yet")]
-    pub(crate) fn ws_connect(&self, url: impl IntoUrl) -> WebSocketBuilder {
+    ///
+    /// ```no_run
+    /// let session = miohttp::Session::new();
+    /// let socket = session.ws_connect("wss://example.com/feed").connect()?;
+    /// for message in &socket {
+    ///     println!("{:?}", message?);
+    /// }
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    pub fn ws_connect(&self, url: impl IntoUrl) -> WebSocketBuilder {
         let inner = &self.inner;
         let url = url.into_url(&inner.known.of_websockets());
         let settings = inner.settings.clone();

@@ -6,9 +6,11 @@ use std::time::Duration;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
+use super::WebSocket;
 use super::connect::Connect;
 use super::options::{Options, PerMessageDeflate};
 use crate::api::body::Driver;
+use crate::api::pending::{Pending, wait_on};
 use crate::api::request::RequestBuilder;
 #[cfg(feature = "tls")]
 use crate::api::tls::TlsConfig;
@@ -252,6 +254,32 @@ as_requests! {
 }
 
 impl WebSocketBuilder {
+    /// Connects: sends the handshake and waits for the server's yes. Blocks.
+    ///
+    /// ```no_run
+    /// let session = miohttp::Session::new();
+    /// let socket = session.ws_connect("wss://example.com/feed").connect()?;
+    /// socket.send("subscribe")?;
+    /// # Ok::<(), miohttp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of a request ([`RequestBuilder::send`](crate::RequestBuilder::send)); and
+    /// [`Kind::WsHandshake`](crate::Kind::WsHandshake), with the response, for an
+    /// answer that is no yes (SPEC W9).
+    pub fn connect(self) -> Result<WebSocket, Error> {
+        wait_on(&mut self.begin(Driver::Caller)?)
+    }
+
+    /// As [`connect`](Self::connect), without blocking. Dropping the
+    /// [`Pending`] gives up.
+    pub fn start_connect(self) -> Pending<WebSocket> {
+        match self.begin(Driver::Reactor) {
+            Ok(connecting) => Pending::new(connecting),
+            Err(error) => Pending::failed(error),
+        }
+    }
+
     /// The one constructor of both verbs. They differ in who drives.
     pub(super) fn begin(self, driver: Driver) -> Result<Connect, Error> {
         self.try_begin(driver).map_err(Error::of_websocket)

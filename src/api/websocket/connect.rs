@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::WebSocket;
 use super::options::Options;
 use crate::api::body::Driver;
 use crate::api::cancel::CancelHandle;
@@ -66,8 +67,8 @@ impl Connect {
     }
 }
 
-impl Operation<Upgrade> for Connect {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Upgrade, Error>> {
+impl Operation<WebSocket> for Connect {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebSocket, Error>> {
         loop {
             match &mut self.state {
                 State::Sending(send) => {
@@ -77,7 +78,7 @@ impl Operation<Upgrade> for Connect {
                     self.state = State::Done;
                     let response = answer.map_err(Error::of_websocket)?;
                     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                        return Poll::Ready(self.switched(response));
+                        return Poll::Ready(self.switched(response).map(WebSocket::open));
                     }
                     let failing = StatusError::made_by(response, self.driver, |response, body| {
                         refused(response, answered(response), body)
