@@ -29,9 +29,8 @@ impl Head {
 pub fn read_reply(wire: &[u8]) -> (Option<Head>, usize) {
     let request = RequestHead {
         method: Method::GET,
-        target: Bytes::from_static(b"/"),
         version: Version::HTTP_11,
-        fields: Fields::default(),
+        fields: Fields::behind(b"/", 0),
         body: BodyLength::Empty,
         expect_continue: false,
     };

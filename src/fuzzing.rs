@@ -105,7 +105,7 @@ fn drain(
 }
 
 fn asked(ask: u8) -> Machine {
-    let mut fields = Fields::default();
+    let mut fields = Fields::behind(b"/", 0);
     let field = |name, value| {
         (
             HeaderName::from_static(name),
@@ -134,7 +134,6 @@ fn asked(ask: u8) -> Machine {
     };
     let head = RequestHead {
         method,
-        target: Bytes::from_static(b"/"),
         version: Version::HTTP_11,
         fields,
         body,

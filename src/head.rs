@@ -18,12 +18,17 @@ use http::{Method, StatusCode, Version};
 /// each: one piece of memory, which becomes a head by being copied. Names are
 /// in lower case, and neither part can hold a line end, since [`HeaderName`]
 /// and [`HeaderValue`] cannot.
-#[derive(Clone, Default, PartialEq, Eq)]
+///
+/// The fields of a request may have its target in front of them: a whole head is
+/// then one piece of memory to be made and freed. It is none of the fields.
+#[derive(Clone, Default)]
 pub(crate) struct Fields {
     text: Vec<u8>,
+    /// Where the fields begin, behind a target.
+    start: u32,
     /// A bit for each name that is here, by [`mark`], so that most names that
     /// are not here are found missing without a search.
-    marks: u64,
+    marks: u32,
 }
 
 impl Fields {
@@ -31,8 +36,24 @@ impl Fields {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
             text: Vec::with_capacity(capacity),
+            start: 0,
             marks: 0,
         }
+    }
+
+    /// None yet, behind this target of a request; room for so many bytes of text.
+    pub(crate) fn behind(target: &[u8], capacity: usize) -> Self {
+        let mut fields = Self::with_capacity(target.len() + capacity);
+        // No URL is longer than this.
+        fields.start = u32::try_from(target.len()).unwrap_or(u32::MAX);
+        let target = target.get(..fields.start as usize).unwrap_or_default();
+        fields.text.extend_from_slice(target);
+        fields
+    }
+
+    /// What stands in front of them.
+    pub(crate) fn target(&self) -> &[u8] {
+        self.text.get(..self.start as usize).unwrap_or_default()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -40,12 +61,12 @@ impl Fields {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        self.text.len() == self.start as usize
     }
 
     /// All fields as they are sent, each with its line end.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.text
+        self.text.get(self.start as usize..).unwrap_or_default()
     }
 
     /// The first value of this name, which is given in lower case.
@@ -60,7 +81,7 @@ impl Fields {
 
     /// All values of this name, which is given in lower case, in order.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        lines(&self.text)
+        lines(self.as_bytes())
             .filter(move |line| line.name == name.as_bytes())
             .map(|line| line.value)
     }
@@ -94,7 +115,7 @@ impl Fields {
 
     /// Adds fields of another list.
     pub(crate) fn append_all(&mut self, others: &Self) {
-        self.text.extend_from_slice(&others.text);
+        self.text.extend_from_slice(others.as_bytes());
         self.marks |= others.marks;
     }
 
@@ -109,7 +130,7 @@ impl Fields {
 
     /// Adds those fields of another list whose names pass.
     pub(crate) fn append_some(&mut self, others: &Self, pass: impl Fn(&[u8]) -> bool) {
-        for line in lines(&others.text).filter(|line| pass(line.name)) {
+        for line in lines(others.as_bytes()).filter(|line| pass(line.name)) {
             self.write(line.name, line.value);
         }
     }
@@ -120,7 +141,7 @@ impl Fields {
             self.append_all(others);
         } else if !others.is_empty() {
             let own = self.clone();
-            self.append_some(others, |name| lines(&own.text).all(|l| l.name != name));
+            self.append_some(others, |name| lines(own.as_bytes()).all(|l| l.name != name));
         }
     }
 
@@ -132,12 +153,13 @@ impl Fields {
     /// Keeps the fields whose names pass; names come in lower case.
     pub(crate) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
         let all = std::mem::take(self);
+        *self = Self::behind(all.target(), all.as_bytes().len());
         self.append_some(&all, keep);
     }
 
     /// Names, in lower case, and values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        lines(&self.text).map(|line| (line.name, line.value))
+        lines(self.as_bytes()).map(|line| (line.name, line.value))
     }
 
     pub(crate) fn to_map(&self) -> HeaderMap {
@@ -164,15 +186,24 @@ impl Fields {
     }
 }
 
+/// Two lists are equal when their fields are.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Fields {}
+
 /// The bit of a name. Two names may share one, no two of those that a request
 /// is searched for do.
 #[inline]
-fn mark(name: &[u8]) -> u64 {
+fn mark(name: &[u8]) -> u32 {
     let ends = match name {
-        [first, .., last] => usize::from(*first) + 3 * usize::from(*last),
+        [first, .., last] => usize::from(*first) + 4 * usize::from(*last),
         _ => 0,
     };
-    1 << ((ends + name.len()) % 64)
+    1 << ((ends + name.len()) % 32)
 }
 
 struct Line<'a> {
@@ -224,13 +255,25 @@ pub(crate) enum BodyLength {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
-    /// Origin form, absolute form or authority form (RFC 9112 §3.2).
-    pub(crate) target: Bytes,
     pub(crate) version: Version,
+    /// Behind its target.
     pub(crate) fields: Fields,
     pub(crate) body: BodyLength,
     /// Hold the body back until a 1xx reply (RFC 9110 §10.1.1).
     pub(crate) expect_continue: bool,
+}
+
+impl RequestHead {
+    /// Origin form, absolute form or authority form (RFC 9112 §3.2).
+    pub(crate) fn target(&self) -> &[u8] {
+        self.fields.target()
+    }
+
+    pub(crate) fn set_target(&mut self, target: &[u8]) {
+        let mut fields = Fields::behind(target, self.fields.as_bytes().len());
+        fields.append_all(&self.fields);
+        self.fields = fields;
+    }
 }
 
 /// Where one field lies inside a head's bytes.

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{Method, Version};
 use url::{Host, Url};
 
@@ -54,7 +53,6 @@ pub(crate) fn for_connection(
         key: key(url, tls)?,
         head: RequestHead {
             method: Method::CONNECT,
-            target: Bytes::new(),
             version: Version::HTTP_11,
             fields: Fields::default(),
             body: BodyLength::Empty,

@@ -1,7 +1,6 @@
 //! The head of one hop: the caller's fields, then what is added to them
 //! (SPEC §2.3).
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
     HeaderName, HeaderValue, USER_AGENT,
@@ -34,7 +33,7 @@ pub(super) fn build(
         ));
     }
     let own = &request.fields;
-    let mut fields = Fields::with_capacity(own.as_bytes().len() + ROOM);
+    let mut fields = Fields::behind(request.target().as_bytes(), own.as_bytes().len() + ROOM);
     // Host stands first, as RFC 9110 §7.2 recommends.
     if !fields.append_first(own, "host") {
         host(&request.url, &mut fields)?;
@@ -82,7 +81,6 @@ pub(super) fn build(
     let expect_continue = has_body && expects(own, settings, &mut fields);
     Ok(RequestHead {
         method: request.method.clone(),
-        target: Bytes::copy_from_slice(request.target().as_bytes()),
         version: settings.version,
         fields,
         body,

@@ -315,7 +315,7 @@ impl Through {
                 // the origin is sent by the proxy in the end.
                 Some(asker) => {
                     let body = request.body.as_ref();
-                    asker.value(self.turn, &head.method, &head.target, body)?
+                    asker.value(self.turn, &head.method, head.target(), body)?
                 }
                 None => self.server.authorization()?,
             };
@@ -326,7 +326,7 @@ impl Through {
         head.fields.append_missing(self.server.fields());
         // The URL has neither credentials nor, here, a fragment.
         let origin = &request.url[..Position::BeforePath];
-        head.target = [origin.as_bytes(), &head.target].concat().into();
+        head.set_target(&[origin.as_bytes(), head.target()].concat());
         Ok(())
     }
 }

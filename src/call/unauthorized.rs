@@ -208,7 +208,7 @@ impl Call {
             return Ok(());
         };
         let body = self.request.body.as_ref();
-        if let Some(value) = asker.value(self.turn, &head.method, &head.target, body)? {
+        if let Some(value) = asker.value(self.turn, &head.method, head.target(), body)? {
             head.fields.append(AUTHORIZATION, value);
         }
         Ok(())

@@ -87,9 +87,8 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
     let mut conn = Conn::new(link, Some(token));
     let head = RequestHead {
         method: Method::GET,
-        target: Bytes::from_static(b"/"),
         version: Version::HTTP_11,
-        fields: Fields::default(),
+        fields: Fields::behind(b"/", 0),
         body: BodyLength::Empty,
         expect_continue: false,
     };
@@ -219,9 +218,8 @@ fn an_answer_before_a_reset_is_read_though_nothing_told_of_it() {
     let mut conn = Conn::new(link, Some(Token(0)));
     let head = RequestHead {
         method: Method::PUT,
-        target: Bytes::from_static(b"/"),
         version: Version::HTTP_11,
-        fields: Fields::default(),
+        fields: Fields::behind(b"/", 0),
         body: BodyLength::Known(100),
         expect_continue: false,
     };

@@ -60,6 +60,30 @@ fn only_words_are_taken_unchecked() {
     assert_eq!(text(&fields), r"host: [::1]:80\r\n");
 }
 
+#[test]
+fn a_target_stands_in_front_of_the_fields_and_is_none_of_them() {
+    let plain = fields(&[("a", "1"), ("b", "2"), ("a", "3")]);
+    let mut list = Fields::behind(b"/x: y", 0);
+    assert!(list.is_empty());
+    list.append_all(&plain);
+    assert_eq!(list, plain);
+    assert_eq!((list.len(), list.first("/x")), (3, None));
+    list.append_missing(&fields(&[("a", "4"), ("c", "5")]));
+    list.remove("b");
+    assert_eq!(list.target(), b"/x: y");
+    assert_eq!(text(&list), r"a: 1\r\na: 3\r\nc: 5\r\n");
+    let mut head = RequestHead {
+        method: Method::GET,
+        version: Version::HTTP_11,
+        fields: list.clone(),
+        body: BodyLength::Empty,
+        expect_continue: false,
+    };
+    head.set_target(b"http://h/");
+    assert_eq!(head.target(), b"http://h/");
+    assert_eq!(head.fields, list);
+}
+
 /// Or the search that the marks should spare would be made each time.
 #[test]
 fn names_that_are_searched_for_have_a_mark_each() {
@@ -79,6 +103,6 @@ fn names_that_are_searched_for_have_a_mark_each() {
         "user-agent",
     ];
     let marks = names.iter().map(|name| mark(name.as_bytes()));
-    let all = marks.fold(0, |all: u64, mark| all | mark);
+    let all = marks.fold(0, |all: u32, mark| all | mark);
     assert_eq!(all.count_ones() as usize, names.len());
 }

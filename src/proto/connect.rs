@@ -6,7 +6,7 @@
 //! other final reply is a refusal, whose body is read as far as it comes, up to
 //! [`MAX_BODY`].
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{Method, Version};
 
 use super::h1::Machine;
@@ -30,7 +30,7 @@ impl Connect {
     pub(crate) fn begin(goal: &Goal<'_>, fields: &Fields, out: &mut Vec<u8>) -> Self {
         let authorization = goal.authorization;
         let target = authority(goal.host, goal.port);
-        let mut all = Fields::default();
+        let mut all = Fields::behind(target.as_bytes(), 0);
         if !all.append_word("host", &target) {
             // No host of a URL comes here; what does is left to the proxy.
             all.append_static("host", "");
@@ -43,7 +43,6 @@ impl Connect {
         }
         let head = RequestHead {
             method: Method::CONNECT,
-            target: Bytes::from(target),
             version: Version::HTTP_11,
             fields: all,
             body: BodyLength::Empty,

@@ -136,9 +136,8 @@ fn asked() -> Box<Exchange> {
         key: PoolKey::new("10.0.0.1", 80, None),
         head: RequestHead {
             method: Method::GET,
-            target: Bytes::from_static(b"/"),
             version: Version::HTTP_11,
-            fields: Fields::default(),
+            fields: Fields::behind(b"/", 0),
             body: BodyLength::Empty,
             expect_continue: false,
         },

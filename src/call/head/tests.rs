@@ -1,5 +1,6 @@
 //! The fields a request gets by itself.
 
+use bytes::Bytes;
 use http::header::{HOST, TRANSFER_ENCODING};
 
 use super::*;
@@ -18,7 +19,7 @@ fn request(method: Method, url: &str) -> Request {
 
 fn lines(request: &Request, settings: &Settings) -> Result<Vec<String>, Error> {
     let head = build(request, settings, None)?;
-    let target = String::from_utf8(head.target.to_vec()).unwrap();
+    let target = String::from_utf8(head.target().to_vec()).unwrap();
     let mut lines = vec![format!("{} {target}", head.method)];
     lines.extend(
         head.fields

@@ -12,11 +12,11 @@ use crate::proto::Fault;
 pub(super) fn head(head: &RequestHead, out: &mut Vec<u8>) {
     let (method, fields) = (head.method.as_str(), head.fields.as_bytes());
     // "GET /target HTTP/1.1" and its line end need 12 bytes beside the parts.
-    out.reserve(method.len() + head.target.len() + 14 + fields.len());
+    out.reserve(method.len() + head.target().len() + 14 + fields.len());
 
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
-    target(&head.target, out);
+    target(head.target(), out);
     out.extend_from_slice(if head.version == Version::HTTP_10 {
         b" HTTP/1.0\r\n"
     } else {

@@ -134,13 +134,12 @@ fn tell(event: &Event) -> String {
 }
 
 fn request(method: Method, fields: &[(HeaderName, &'static str)], body: BodyLength) -> RequestHead {
-    let mut list = Fields::default();
+    let mut list = Fields::behind(b"/", 0);
     for (name, value) in fields {
         list.append(name.clone(), HeaderValue::from_static(value));
     }
     RequestHead {
         method,
-        target: Bytes::from_static(b"/"),
         version: Version::HTTP_11,
         fields: list,
         body,
@@ -323,7 +322,7 @@ fn a_request_head_is_written_as_given() {
         ],
         BodyLength::Known(2),
     );
-    head.target = Bytes::from_static(b"/a?b=\xe9");
+    head.set_target(b"/a?b=\xe9");
     let mut out = Vec::new();
     Machine::new(Limits::default()).begin(&head, Limits::default(), true, &mut out);
     assert_eq!(
@@ -332,9 +331,8 @@ fn a_request_head_is_written_as_given() {
     );
 
     // No URL can end the request line or begin a second request.
-    head.target = Bytes::from_static(b"/ HTTP/1.1\r\n\r\n\x7f");
+    head.fields = Fields::behind(b"/ HTTP/1.1\r\n\r\n\x7f", 0);
     head.version = Version::HTTP_10;
-    head.fields = Fields::default();
     let mut out = Vec::new();
     Machine::new(Limits::default()).begin(&head, Limits::default(), true, &mut out);
     assert_eq!(

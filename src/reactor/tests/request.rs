@@ -223,9 +223,12 @@ impl Ask {
             },
             head: RequestHead {
                 method: self.method,
-                target: Bytes::from_static(self.target.as_bytes()),
                 version: Version::HTTP_11,
-                fields: self.fields,
+                fields: {
+                    let mut fields = Fields::behind(self.target.as_bytes(), 0);
+                    fields.append_all(&self.fields);
+                    fields
+                },
                 body,
                 expect_continue: self.expect,
             },
