@@ -184,7 +184,12 @@ impl Request {
             .extra
             .as_ref()
             .and_then(|extra| extra.target.as_deref());
-        other.unwrap_or_else(|| &self.url[Position::BeforePath..Position::AfterQuery])
+        match (other, self.url.query()) {
+            (Some(other), _) => other,
+            // The shorter way to the same.
+            (None, None) => self.url.path(),
+            (None, Some(_)) => &self.url[Position::BeforePath..Position::AfterQuery],
+        }
     }
 
     /// Moves credentials from the URL to where credentials are kept (SPEC A0).
