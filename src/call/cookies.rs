@@ -48,17 +48,19 @@ impl Cookies {
     /// wins by name over what is kept, and that over a header (SPEC Q16).
     pub(super) fn header(&self, request: &Request) -> Option<HeaderValue> {
         let explicit = explicit(request);
+        let extra = request.extra.as_ref();
+        let own = extra.and_then(|extra| extra.cookies.as_ref());
         let stored = match self {
             Self::None => None,
             #[cfg(feature = "cookies")]
             Self::Jar(jar) => jar.cookies(&request.url),
             Self::Foreign(store) => store.cookies(&request.url),
         };
-        let merged = merge_cookies(explicit.as_ref(), stored.as_ref());
-        match &request.extra {
-            Some(extra) => merge_cookies(merged.as_ref(), extra.cookies.as_ref()),
-            None => merged,
+        if explicit.is_none() && own.is_none() {
+            return stored;
         }
+        let merged = merge_cookies(explicit.as_ref(), stored.as_ref());
+        merge_cookies(merged.as_ref(), own)
     }
 
     /// SPEC D8: each hop's cookies are stored before the next is asked.

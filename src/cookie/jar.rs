@@ -86,7 +86,7 @@ impl CookieJar {
     /// send none.
     pub fn cookies(&self, url: &Url) -> Option<HeaderValue> {
         // Asked for each request, most of which go where no cookies are for.
-        if !lock(&self.inner.store).may_match(url.host_str()?) {
+        if !lock(&self.inner.store).may_match(url) {
             return None;
         }
         self.header_at(url, now())

@@ -14,6 +14,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use url::Url;
+
 use super::Cookie;
 use super::domain::{Target, domain_matches, path_matches, site};
 
@@ -88,7 +90,13 @@ impl Store {
 
     /// Whether [`Self::matching`] may find any for this host. Cheap where the
     /// jar is empty or has few sites: the registrable domain is not asked for.
-    pub(super) fn may_match(&self, host: &str) -> bool {
+    pub(super) fn may_match(&self, url: &Url) -> bool {
+        if self.shared.is_empty() && self.sites.is_empty() {
+            return false;
+        }
+        let Some(host) = url.host_str() else {
+            return false;
+        };
         let is_at_or_below = |site: &str| {
             host.strip_suffix(site)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
