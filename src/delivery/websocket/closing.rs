@@ -171,6 +171,7 @@ impl<C> Pump<C> {
 
     /// The peer sends no more.
     pub(super) fn hung_up(&mut self) -> Talked {
+        self.hung_up = true;
         if self.stage != Stage::Lingering {
             let end = self.peer_close.take().unwrap_or_else(|| {
                 let message = "the server closed the connection and had not closed the WebSocket";

@@ -99,6 +99,7 @@ pub(crate) fn adoption<C: Send + 'static>(adopt: Adopt<C>) -> Box<Adoption> {
         paused: false,
         discards: false,
         doubted: false,
+        hung_up: false,
         close_by: None,
         release_at: None,
         nudge_at: None,
@@ -138,6 +139,8 @@ struct Pump<C> {
     discards: bool,
     /// The socket was looked at though nothing told of it, since the last byte.
     doubted: bool,
+    /// The peer has closed its side of TCP.
+    hung_up: bool,
     pulse: Pulse,
     close_by: Option<Instant>,
     release_at: Option<Instant>,
@@ -168,7 +171,9 @@ impl<C: Send> Talk for Pump<C> {
 
     fn go_on(&mut self, line: &mut dyn Line, now: Instant) -> Talked {
         if self.outcome.is_some() {
-            return Talked::Over { reset: true };
+            return Talked::Over {
+                reset: !self.hung_up,
+            };
         }
         self.starved = false;
         if self.nudge_at.is_some_and(|at| at <= now) {
