@@ -102,15 +102,56 @@ impl Assembler {
     /// The next message that is whole. Behind a violation there is nothing more: each
     /// further call gives it again.
     pub(crate) fn next(&mut self) -> Result<Option<Message>, Violation> {
+        if let Some(message) = self.at_once() {
+            return Ok(Some(message));
+        }
         if let Some(violation) = &self.failed {
             return Err(violation.clone());
         }
-        self.assemble().inspect_err(|violation| {
-            self.failed = Some(violation.clone());
-            self.input = Bytes::new();
-            self.behind = VecDeque::new();
-            self.message = Body::None;
-        })
+        self.assemble()
+            .inspect_err(|violation| self.fail(violation.clone()))
+    }
+
+    /// The next message, if it is what most are: one frame, all of it here, as it was
+    /// sent. Then it is a slice of the input.
+    #[inline]
+    fn at_once(&mut self) -> Option<Message> {
+        if self.frame.is_some() || self.cut.length > 0 {
+            return None;
+        }
+        let (header, size) = Header::parse(&self.input).ok().flatten()?;
+        let is_text = match header.opcode {
+            Opcode::Text => true,
+            Opcode::Binary => false,
+            _ => return None,
+        };
+        let length = usize::try_from(header.length).ok()?;
+        let is_here = length <= self.input.len() - size;
+        if !header.fin || header.rsv1 || !is_here || self.sequence.admit(&header).is_err() {
+            return None;
+        }
+        self.input.advance(size);
+        let payload = self.input.split_to(length);
+        if !is_text {
+            return Some(Message::Binary(payload));
+        }
+        match Utf8Bytes::try_from(payload) {
+            Ok(text) => Some(Message::Text(text)),
+            Err(_) => {
+                self.fail(not_utf8(Invalid));
+                None
+            }
+        }
+    }
+
+    /// Keeps the violation, and nothing else.
+    #[cold]
+    fn fail(&mut self, violation: Violation) {
+        self.failed = Some(violation);
+        self.input = Bytes::new();
+        self.behind = VecDeque::new();
+        self.control = Vec::new();
+        self.message = Body::None;
     }
 
     /// Whether the next message is at hand for certain, so that nobody need wait for it:
@@ -234,16 +275,6 @@ impl Assembler {
     fn data(&mut self, frame: Payload, piece: Bytes) -> Result<Option<Message>, Violation> {
         let ends = frame.fin && frame.left == 0;
         match &mut self.message {
-            // All of it in one piece, as most are: that piece.
-            Body::Binary(gather) if ends && gather.is_empty() => {
-                self.message = Body::None;
-                return Ok(Some(Message::Binary(piece)));
-            }
-            Body::Text(stream, gather) if ends && gather.is_empty() && stream.is_whole() => {
-                self.message = Body::None;
-                let text = Utf8Bytes::try_from(piece).map_err(|_| not_utf8(Invalid))?;
-                return Ok(Some(Message::Text(text)));
-            }
             // The sequence admits no payload without a beginning.
             Body::None => return Ok(None),
             Body::Binary(gather) => gather.push(piece),

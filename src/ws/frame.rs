@@ -33,16 +33,17 @@ impl Opcode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    /// `None` for what is reserved.
-    fn known(code: OpCode) -> Option<Self> {
-        match code {
-            OpCode::Data(Data::Continue) => Some(Self::Continuation),
-            OpCode::Data(Data::Text) => Some(Self::Text),
-            OpCode::Data(Data::Binary) => Some(Self::Binary),
-            OpCode::Control(Control::Close) => Some(Self::Close),
-            OpCode::Control(Control::Ping) => Some(Self::Ping),
-            OpCode::Control(Control::Pong) => Some(Self::Pong),
-            OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => None,
+    /// What the lower half of a frame's first byte says; `None` for what is reserved.
+    #[inline]
+    fn of(first: u8) -> Option<Self> {
+        match first & 0xf {
+            0 => Some(Self::Continuation),
+            1 => Some(Self::Text),
+            2 => Some(Self::Binary),
+            8 => Some(Self::Close),
+            9 => Some(Self::Ping),
+            10 => Some(Self::Pong),
+            _ => None,
         }
     }
 
@@ -74,33 +75,22 @@ impl Header {
     /// The header at the beginning of `bytes`, and its own length; `None` if they are
     /// too few. What one frame of a server may say is checked here, at the first byte
     /// that is wrong; what may follow what is a matter of [`Sequence`].
+    #[inline]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let &[first, ref rest @ ..] = bytes else {
             return Ok(None);
         };
-        if first & 0x30 != 0 {
-            return Err(Violation::protocol("a frame has a reserved bit set"));
-        }
-        let Some(opcode) = Opcode::known(OpCode::from(first & 0xf)) else {
-            let message = format!("a frame has the reserved opcode {}", first & 0xf);
-            return Err(Violation::protocol(message));
+        let second = rest.first().copied();
+        // Data without anything special is what mostly comes.
+        let opcode = match Opcode::of(first) {
+            Some(opcode) if first & 0x38 == 0 && second.is_some_and(|second| second < 0x80) => {
+                opcode
+            }
+            opcode => Self::check(first, second, opcode)?,
         };
-        if opcode.is_control() && first & 0xc0 != 0x80 {
-            return Err(Violation::protocol(match first & 0x80 {
-                0 => "a control frame is fragmented",
-                _ => "a control frame has a reserved bit set",
-            }));
-        }
-        let Some(&second) = rest.first() else {
+        let Some(second) = second else {
             return Ok(None);
         };
-        if second & 0x80 != 0 {
-            return Err(Violation::protocol("a frame of the server is masked"));
-        }
-        if opcode.is_control() && usize::from(second) > MAX_CONTROL {
-            let message = "a control frame is longer than 125 bytes";
-            return Err(Violation::protocol(message));
-        }
         let (length, shortest, size) = match second {
             126 => match rest[1..].first_chunk() {
                 Some(length) => (u64::from(u16::from_be_bytes(*length)), 126, 4),
@@ -112,12 +102,11 @@ impl Header {
             },
             length => (u64::from(length), 0, 2),
         };
-        if length < shortest {
-            let message = "the length of a frame is written longer than needed";
-            return Err(Violation::protocol(message));
-        }
-        if length >> 63 != 0 {
-            return Err(Violation::protocol("the length of a frame is 2^63 or more"));
+        if length < shortest || length >> 63 != 0 {
+            return Err(Violation::protocol(match length < shortest {
+                true => "the length of a frame is written longer than needed",
+                false => "the length of a frame is 2^63 or more",
+            }));
         }
         let header = Self {
             fin: first & 0x80 != 0,
@@ -126,6 +115,35 @@ impl Header {
             length,
         };
         Ok(Some((header, size)))
+    }
+
+    /// What the first two bytes may say, or the first one alone.
+    #[cold]
+    fn check(first: u8, second: Option<u8>, opcode: Option<Opcode>) -> Result<Opcode, Violation> {
+        if first & 0x30 != 0 {
+            return Err(Violation::protocol("a frame has a reserved bit set"));
+        }
+        let Some(opcode) = opcode else {
+            let message = format!("a frame has the reserved opcode {}", first & 0xf);
+            return Err(Violation::protocol(message));
+        };
+        if opcode.is_control() && first & 0xc0 != 0x80 {
+            return Err(Violation::protocol(match first & 0x80 {
+                0 => "a control frame is fragmented",
+                _ => "a control frame has a reserved bit set",
+            }));
+        }
+        let Some(second) = second else {
+            return Ok(opcode);
+        };
+        if second & 0x80 != 0 {
+            return Err(Violation::protocol("a frame of the server is masked"));
+        }
+        if opcode.is_control() && usize::from(second) > MAX_CONTROL {
+            let message = "a control frame is longer than 125 bytes";
+            return Err(Violation::protocol(message));
+        }
+        Ok(opcode)
     }
 }
 

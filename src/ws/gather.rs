@@ -88,10 +88,6 @@ impl<P: Part> Default for Gather<P> {
 }
 
 impl<P: Part> Gather<P> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     pub(super) fn push(&mut self, part: P) {
         self.length += part.len();
         let together = self.together.as_ref().len();

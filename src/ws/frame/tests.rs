@@ -124,7 +124,7 @@ fn headers_are_what_tungstenite_reads() {
                 );
                 assert_eq!(
                     (ours.rsv1, Some(ours.opcode)),
-                    (theirs.rsv1, Opcode::known(theirs.opcode))
+                    (theirs.rsv1, Opcode::of(theirs.opcode.into()))
                 );
                 assert_eq!(
                     (theirs.rsv2, theirs.rsv3, theirs.mask),
@@ -153,7 +153,7 @@ fn read_back(frame: &Frame) -> (Opcode, bool, Vec<u8>) {
     for (at, byte) in payload.iter_mut().enumerate() {
         *byte ^= key[at % 4];
     }
-    let opcode = Opcode::known(header.opcode).expect("it is not reserved");
+    let opcode = Opcode::of(header.opcode.into()).expect("it is not reserved");
     (opcode, header.rsv1, payload)
 }
 
@@ -250,7 +250,7 @@ fn messages_keep_their_order() {
     let frame = |byte: u8| Header {
         fin: byte & 0x80 != 0,
         rsv1: byte & 0x40 != 0,
-        opcode: Opcode::known(OpCode::from(byte & 0xf)).expect("known"),
+        opcode: Opcode::of(byte).expect("known"),
         length: 1,
     };
     let table: &[(bool, &[u8], Option<usize>)] = &[
@@ -288,7 +288,7 @@ fn the_limit_holds_for_the_sum_of_the_frames() {
     let frame = |byte: u8, length: u64| Header {
         fin: byte & 0x80 != 0,
         rsv1: byte & 0x40 != 0,
-        opcode: Opcode::known(OpCode::from(byte & 0xf)).expect("known"),
+        opcode: Opcode::of(byte).expect("known"),
         length,
     };
     let too_big = Err(CloseCode::TOO_BIG);
