@@ -22,7 +22,6 @@ pub(crate) mod h1;
 pub(crate) mod socks;
 pub(crate) mod tunnel;
 #[cfg(feature = "websocket")]
-#[allow(dead_code, reason = "the reactor's side is on its way")]
 pub(crate) mod ws;
 
 /// What a machine has read, in the order it arrived.
