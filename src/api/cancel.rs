@@ -14,7 +14,8 @@ use crate::job::{Cancel, Command, ExchangeId};
 /// cancels the [`Response`](crate::Response) and its reader as well. Whoever
 /// waits gets an error of kind [`Cancelled`](crate::Kind::Cancelled), now or at
 /// the next read, and the connection is closed. After the body has ended it
-/// does nothing. It does not keep anything alive. (A limit of time needs no
+/// does nothing. Of a WebSocket it ends the connection, for all its handles. It does
+/// not keep anything alive. (A limit of time needs no
 /// handle: see [`timeout`](crate::RequestBuilder::timeout).)
 ///
 /// ```no_run

@@ -22,8 +22,8 @@ pub(crate) trait Operation<T>: Send {
 /// The verbs that make a request or gather a response have twins: `x()` blocks
 /// and `start_x()` returns a `Pending` at once, where `x()` is
 /// `start_x().wait()`. They are `send`, `bytes`, `text` and `json` with their
-/// variants, `chunk` and `error_for_status`; and `connect` of a
-/// [`Connector`](crate::Connector).
+/// variants, `chunk` and `error_for_status`; `connect` of a
+/// [`Connector`](crate::Connector) and of a WebSocket, and a WebSocket's own verbs.
 /// [`copy_to`](crate::Response::copy_to), [`drain`](crate::Response::drain),
 /// [`BodyReader`](crate::BodyReader) and its iterators, and the `close` of
 /// sessions and connectors block and have none.

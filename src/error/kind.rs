@@ -78,7 +78,8 @@ pub enum Kind {
     BodyNotReplayable,
     /// The request was cancelled.
     Cancelled,
-    /// The session or its connector is closed.
+    /// The session or its connector is closed; or the WebSocket is, and nothing can be
+    /// sent by it: what it was lost by, if it was, is the source.
     Closed,
     /// A fault inside this crate, or of the system it runs on (no thread, no descriptor).
     Internal,

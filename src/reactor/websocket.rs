@@ -1,5 +1,5 @@
 //! Open WebSockets in the engine: how one comes to be driven here, goes on and ends.
-//! What one does stands behind [`Talk`](crate::job::Talk).
+//! What one does stands behind [`Talk`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

@@ -81,7 +81,7 @@ use crate::job::TlsInfo;
 /// | the server violates the protocol, UTF-8 or the largest size | the error, once; then `Ok(None)` | 1002, 1007 or 1009, which the server is told |
 /// | the connection is lost, or no heartbeat comes | the error, once; then `Ok(None)` | 1006 |
 /// | [`receive_timeout`](crate::WebSocketBuilder::receive_timeout) passes | the error, once; then `Ok(None)` | 1006 |
-/// | [`cancel`](CancelHandle::cancel), or the connector is closed | the error, once; then `Ok(None)` | 1006 |
+/// | [`cancel`](crate::CancelHandle::cancel), or the connector is closed | the error, once; then `Ok(None)` | 1006 |
 ///
 /// [`exception`](Self::exception) keeps the error. Dropping the last handle, halves,
 /// iterators and operations included, says goodbye with code 1001 and waits for
