@@ -95,22 +95,27 @@ fn outbox_dropped_place_wakes_the_second() {
     });
 }
 
-/// So does a turn that comes to nothing.
+/// So does a turn that ends, by a push as by nothing, where there is room.
 #[test]
-fn outbox_dropped_turn_wakes_the_next() {
-    loom::model(|| {
-        let (sender, mut driver) = of_one();
-        let turn = sender.try_turn().unwrap().unwrap();
-        let waiting = {
-            let sender = sender.clone();
-            thread::spawn(move || send(&sender, 2).unwrap())
-        };
-        drop(turn);
-        let mut items = Vec::new();
-        assert_eq!(take(&mut driver, &mut items), Taken::Items);
-        assert_eq!(items, [2]);
-        waiting.join().unwrap();
-    });
+fn outbox_ended_turn_wakes_the_next() {
+    for pushes in [false, true] {
+        loom::model(move || {
+            let (sender, mut driver) = outbox(0, Caps { bytes: 9, items: 9 });
+            let turn = sender.try_turn().unwrap().unwrap();
+            let waiting = {
+                let sender = sender.clone();
+                thread::spawn(move || send(&sender, 2).unwrap())
+            };
+            match pushes {
+                true => turn.push(1, 1).unwrap(),
+                false => drop(turn),
+            }
+            waiting.join().unwrap();
+            drop(sender);
+            let (items, _) = take_all(&mut driver);
+            assert_eq!(items, &[1, 2][usize::from(!pushes)..]);
+        });
+    }
 }
 
 /// What was pushed comes before the last, and nothing after it; who waits for
@@ -121,14 +126,35 @@ fn outbox_close_against_push() {
         let (sender, mut driver) = of_one();
         let pushing = {
             let sender = sender.clone();
-            thread::spawn(move || u8::from(send(&sender, 1).is_ok() && send(&sender, 1).is_ok()))
+            thread::spawn(move || {
+                let sent = usize::from(send(&sender, 1).is_ok());
+                assert_eq!(
+                    send(&sender, 1),
+                    Err(Gone),
+                    "there is no room before the close"
+                );
+                sent
+            })
         };
-        let closing = thread::spawn(move || assert!(sender.close(9)));
+        assert!(sender.close(9));
         let (items, end) = take_all(&mut driver);
-        closing.join().unwrap();
-        let both = pushing.join().unwrap();
-        assert_eq!(end, Taken::Last(9));
-        assert!(items.len() <= 2 && (both == 0 || items.len() == 2));
+        let sent = pushing.join().unwrap();
+        assert_eq!((items.len(), end), (sent, Taken::Last(9)));
+    });
+}
+
+#[test]
+fn outbox_close_against_close() {
+    loom::model(|| {
+        let (sender, mut driver) = of_one();
+        let other = {
+            let sender = sender.clone();
+            thread::spawn(move || sender.close(8))
+        };
+        let mine = sender.close(9);
+        let (_, end) = take_all(&mut driver);
+        assert_ne!(mine, other.join().unwrap());
+        assert_eq!(end, Taken::Last(if mine { 9 } else { 8 }));
     });
 }
 
