@@ -1,9 +1,10 @@
 //! The example `fetch`, built and started.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
-use std::{env, fs};
+use std::process::Command;
+
+use super::example::example;
 
 /// A directory that goes with the test.
 #[derive(Debug)]
@@ -26,33 +27,5 @@ impl Drop for Scratch {
 
 /// The example `fetch`, ready to be given arguments.
 pub(crate) fn fetch() -> Command {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PATH.get_or_init(build_fetch))
-}
-
-/// Cargo builds no examples for `cargo test --test …`, so it is asked to here,
-/// in the test's own profile. A build that is up to date costs nothing.
-fn build_fetch() -> PathBuf {
-    // target/[TRIPLE/]PROFILE/deps/interop-…
-    let test = env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--example", "fetch"])
-        .arg("--target-dir")
-        .arg(target);
-    match profile.file_name().unwrap().to_str().unwrap() {
-        "debug" => {}
-        name => _ = cargo.args(["--profile", name]),
-    }
-    let parent = profile.parent().unwrap();
-    if parent != target {
-        cargo.arg("--target").arg(parent.file_name().unwrap());
-    }
-    let Output { status, stderr, .. } = cargo.output().unwrap();
-    let complaint = String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "fetch cannot be built: {complaint}");
-    profile.join("examples").join("fetch")
+    example("fetch")
 }

@@ -27,6 +27,7 @@
 
 pub(crate) mod conn;
 pub(crate) mod dns;
+pub(crate) mod example;
 pub(crate) mod fetch;
 pub(crate) mod interop;
 pub(crate) mod message;
