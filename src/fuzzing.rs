@@ -6,6 +6,9 @@
 //! hang, no memory beyond a bound, and the same outcome however a stream of
 //! bytes is cut into reads.
 
+#[cfg(feature = "websocket")]
+mod messages;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -26,6 +29,9 @@ use crate::proto::socks::{Socks4, Socks5};
 use crate::proto::tunnel::{Dialog, Goal, ProxyFault, Step};
 use crate::proto::{CloseReason, Event, Fault};
 use crate::text::{self, Damage};
+
+#[cfg(feature = "websocket")]
+pub use self::messages::messages;
 
 /// A reply to one of several requests, whole and in pieces.
 pub fn response(data: &[u8]) {

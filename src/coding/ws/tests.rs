@@ -65,8 +65,12 @@ fn messages() -> Vec<Vec<u8>> {
 fn messages_come_back_whatever_window_and_takeover() {
     // SPEC W7
     for window_bits in 9..=15 {
+        let levels: &[u32] = match window_bits {
+            9 | 15 => &[0, 1, 2, 4, 6, 9],
+            _ => &[1, 6],
+        };
         for takeover in [true, false] {
-            for level in [0, 1, 2, 4, 6, 9] {
+            for &level in levels {
                 let mut deflater = Deflater::new(window_bits, takeover, level);
                 let mut inflater = Inflater::new(takeover);
                 for message in messages() {
