@@ -159,6 +159,10 @@ impl Incoming {
                 Item::Mark => {}
                 Item::End(end) => {
                     self.source = None;
+                    if end.error.is_some() && end.code.may_be_sent() {
+                        // The peer hears of a violation when the reader has come to it.
+                        shared.condemn(end.code);
+                    }
                     return Poll::Ready(shared.told(end).map(|()| None));
                 }
                 Item::Broken => {

@@ -223,6 +223,18 @@ impl Shared {
         error
     }
 
+    /// The reactor has found a violation, and waits with telling the peer until the
+    /// reader knows.
+    #[cold]
+    pub(super) fn condemn(&self, code: CloseCode) {
+        self.tell(Command::Fail(self.id, code));
+        if let Ok(ends) = self.ends() {
+            let reason = Utf8Bytes::default();
+            ends.outbox
+                .close(Frame::close(Some(&CloseFrame { code, reason })));
+        }
+    }
+
     /// The last that is received: the end as the reactor tells it.
     pub(super) fn told(&self, end: WsEnd) -> Result<(), Error> {
         let WsEnd {

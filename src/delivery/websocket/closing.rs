@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{FRAMES, LONGEST_LINGER, Pump, Stage, keep, put};
+use super::{FRAMES, LONGEST_LINGER, PATIENCE, Pump, Stage, Verdict, keep, put};
 use crate::error::{Error, Kind, Phase, Timeout};
 use crate::handoff::outbox::Taken;
+use crate::handoff::pipe::{Credit, PipeWriter};
 use crate::job::{Line, Talked, WsEnd};
 use crate::ws::frame::Frame;
 use crate::ws::{CloseCode, CloseFrame, Utf8Bytes, Violation};
@@ -50,7 +51,7 @@ impl<C> Pump<C> {
 
     /// Queues all that was to be sent so far, and a Close behind it: our own, if there
     /// is one, or else this.
-    fn answer(&mut self, close: Frame, line: &mut dyn Line) {
+    pub(super) fn answer(&mut self, close: Frame, line: &mut dyn Line) {
         self.pongs.drain(..).for_each(|pong| line.queue(pong));
         let mut frames = FRAMES.take();
         let mut last = None;
@@ -75,12 +76,32 @@ impl<C> Pump<C> {
         self.said_close = true;
     }
 
+    /// What came before it may still be read and answered, so the reader is told
+    /// first, in its turn.
     pub(super) fn violated(&mut self, violation: Violation, now: Instant) {
         let close = CloseFrame {
             code: violation.code,
             reason: Utf8Bytes::from(&*violation.message),
         };
-        self.give_up(close, Some(violation.into()), now);
+        let error = Error::from(violation);
+        let is_read = |inlet: &mut PipeWriter<WsEnd>| inlet.credit() != Credit::Abandoned;
+        let may_answer = self.stage == Stage::Open && !self.said_close && !self.discards;
+        match (self.inlet.take_if(is_read), now.checked_add(PATIENCE)) {
+            (Some(inlet), Some(at)) if may_answer => {
+                let end = WsEnd {
+                    code: close.code,
+                    ..abnormal(Some(error))
+                };
+                inlet.finish(end.clone());
+                self.pulse.rest();
+                (self.paused, self.discards) = (false, true);
+                self.verdict = Some(Box::new(Verdict { close, end, at }));
+            }
+            (inlet, _) => {
+                self.inlet = inlet.or(self.inlet.take());
+                self.give_up(close, Some(error), now);
+            }
+        }
     }
 
     /// Fails the connection (RFC 6455 §7.1.7): says why, if that may be said.
@@ -88,16 +109,18 @@ impl<C> Pump<C> {
         if self.stage == Stage::Lingering {
             return;
         }
-        self.pongs.clear();
         if !self.said_close {
             self.farewell = Some(Frame::close(Some(&close)));
         }
+        // What stands in it still goes, before the Close.
+        let outbox = self.outbox.take();
         self.tell(WsEnd {
             code: close.code,
             reason: Utf8Bytes::default(),
             error,
             clean: false,
         });
+        self.outbox = outbox.filter(|_| self.farewell.is_some() && self.send_fault.is_none());
         self.linger(now);
     }
 
@@ -110,6 +133,9 @@ impl<C> Pump<C> {
             // It is the answer to the peer's.
             end.clean = true;
             self.tell(end);
+            self.linger(now);
+        } else if let Some(verdict) = self.verdict.take() {
+            self.tell(verdict.end);
             self.linger(now);
         }
     }
@@ -163,7 +189,7 @@ impl<C> Pump<C> {
 
     pub(super) fn broken(&mut self, error: Error) -> Talked {
         if self.stage != Stage::Lingering {
-            let end = self.peer_close.take();
+            let end = self.known_end();
             self.outcome = Some(end.unwrap_or_else(|| abnormal(Some(error))));
         }
         Talked::Over { reset: true }
@@ -173,7 +199,7 @@ impl<C> Pump<C> {
     pub(super) fn hung_up(&mut self) -> Talked {
         self.hung_up = true;
         if self.stage != Stage::Lingering {
-            let end = self.peer_close.take().unwrap_or_else(|| {
+            let end = self.known_end().unwrap_or_else(|| {
                 let message = "the server closed the connection and had not closed the WebSocket";
                 let error = Error::new(Kind::Disconnected, message);
                 abnormal(Some(error.with_phase(Phase::WebSocket)))
@@ -181,6 +207,12 @@ impl<C> Pump<C> {
             self.outcome = Some(end);
         }
         Talked::Over { reset: false }
+    }
+
+    /// How it ends, if that is known and only not told yet.
+    fn known_end(&mut self) -> Option<WsEnd> {
+        let found = self.verdict.take().map(|verdict| verdict.end);
+        found.or_else(|| self.peer_close.take())
     }
 
     /// Tells how it has ended, once.
@@ -198,10 +230,11 @@ impl<C> Pump<C> {
 
 impl<C> Drop for Pump<C> {
     fn drop(&mut self) {
-        if self.inlet.is_none() {
+        if self.ended.is_none() {
             return;
         }
-        let end = self.outcome.take().unwrap_or_else(|| {
+        let known = self.outcome.take().or_else(|| self.known_end());
+        let end = known.unwrap_or_else(|| {
             // In a mailbox that was closed, or by a thread that has panicked.
             abnormal(Some(match std::thread::panicking() {
                 false => Error::closed(),

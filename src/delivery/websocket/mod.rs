@@ -13,6 +13,10 @@
 //! and what comes is thrown away. A socket closed at once would be reset, with the Close
 //! perhaps still on its way.
 //!
+//! A violation is told to the reader behind the messages before it, and to the peer when
+//! the reader has come to it, or after a while: so that what it answers to those
+//! messages still goes.
+//!
 //! Frames are queued in the line whole and a batch at a time, the next when it is empty.
 //! So whatever is to be slipped in comes to stand between two frames, behind one batch
 //! at most, and one write carries many.
@@ -59,6 +63,10 @@ const KEEP_BUFFERS: Duration = Duration::from_secs(1);
 /// it may be granted more time for closing.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
 
+/// How long the reader has to come to a violation before the peer is told of it all
+/// the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Frames in a usual batch.
 const MANY: usize = 64;
 
@@ -92,6 +100,7 @@ pub(crate) fn adoption<C: Send + 'static>(adopt: Adopt<C>) -> Box<Adoption> {
         stage: Stage::Open,
         said_close: false,
         peer_close: None,
+        verdict: None,
         farewell: None,
         pongs: Vec::new(),
         wants_ping: false,
@@ -127,6 +136,8 @@ struct Pump<C> {
     said_close: bool,
     /// The peer's Close, left to the program to answer.
     peer_close: Option<WsEnd>,
+    /// A violation that the reader is still to come to.
+    verdict: Option<Box<Verdict>>,
     /// A Close to be queued at the next occasion.
     farewell: Option<Frame>,
     pongs: Vec<Bytes>,
@@ -152,6 +163,14 @@ struct Pump<C> {
     outcome: Option<WsEnd>,
     /// Dropped last.
     _keep: Box<dyn Send>,
+}
+
+/// What was found, and is to be said of it.
+struct Verdict {
+    close: CloseFrame,
+    end: WsEnd,
+    /// At the latest.
+    at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +200,9 @@ impl<C: Send> Talk for Pump<C> {
             self.inlet.iter().for_each(PipeWriter::nudge);
         }
         self.resume(now);
+        if let Some(verdict) = self.verdict.take_if(|verdict| verdict.at <= now) {
+            self.give_up(verdict.close, verdict.end.error, now);
+        }
         let mut moved = 0;
         loop {
             self.deliver(line, now);
@@ -231,6 +253,7 @@ impl<C: Send> Talk for Pump<C> {
             self.close_by,
             self.release_at,
             self.nudge_at,
+            self.verdict.as_ref().map(|verdict| verdict.at),
         ]
         .into_iter()
         .flatten()
@@ -243,7 +266,11 @@ impl<C: Send> Talk for Pump<C> {
             reason: Utf8Bytes::default(),
         };
         if code.may_be_sent() {
-            self.give_up(close, None, now);
+            // The reader may have found another one, further ahead.
+            match self.verdict.take().filter(|found| found.close.code == code) {
+                Some(found) => self.give_up(found.close, found.end.error, now),
+                None => self.give_up(close, None, now),
+            }
         } else if self.stage != Stage::Lingering {
             self.outcome = Some(WsEnd {
                 code,
@@ -275,7 +302,7 @@ impl<C> Pump<C> {
             Credit::Full | Credit::Abandoned => self.discards = true,
         }
         self.paused = false;
-        if self.stage == Stage::Open && self.peer_close.is_none() {
+        if self.stage == Stage::Open && !self.is_deaf() {
             // The quiet was not the peer's.
             self.pulse.heard(now);
         }
@@ -284,7 +311,7 @@ impl<C> Pump<C> {
     fn received(&mut self, n: usize, now: Instant) {
         self.doubted = false;
         self.wants_ping = false;
-        if self.stage == Stage::Open && self.peer_close.is_none() {
+        if self.stage == Stage::Open && !self.is_deaf() {
             self.pulse.heard(now);
         }
         if n >= self.read_size {
@@ -294,9 +321,14 @@ impl<C> Pump<C> {
         }
     }
 
+    /// What the peer says further does not matter.
+    fn is_deaf(&self) -> bool {
+        self.stage == Stage::Lingering || self.peer_close.is_some() || self.verdict.is_some()
+    }
+
     /// Tells apart what has come.
     fn deliver(&mut self, line: &mut dyn Line, now: Instant) {
-        while !self.paused && self.stage != Stage::Lingering && !line.input().is_empty() {
+        while !self.paused && !self.is_deaf() && !line.input().is_empty() {
             match self.machine.receive(line.input()) {
                 Ok(Some(Event::Data(data))) => self.give(data),
                 Ok(Some(Event::Control { raw, frame })) => match frame {
@@ -310,7 +342,7 @@ impl<C> Pump<C> {
             }
         }
         let input = line.input();
-        if self.stage == Stage::Lingering {
+        if self.is_deaf() {
             input.clear();
         }
         if input.is_empty() {
@@ -353,8 +385,7 @@ impl<C> Pump<C> {
         }
         loop {
             if let Some(farewell) = self.farewell.take() {
-                put(line, farewell);
-                self.said_close = true;
+                self.answer(farewell, line);
             }
             if line.is_flushed() {
                 *moved += self.gather(line, now);
@@ -404,11 +435,12 @@ impl<C> Pump<C> {
                 self.close(now, self.settings.close_timeout);
             }
             Poll::Ready(Taken::Abandoned) => {
-                let close = CloseFrame {
+                let going = CloseFrame {
                     code: CloseCode::GOING_AWAY,
                     reason: Utf8Bytes::default(),
                 };
-                put(line, Frame::close(Some(&close)));
+                let found = self.verdict.as_ref().map(|verdict| &verdict.close);
+                put(line, Frame::close(Some(found.unwrap_or(&going))));
                 self.close(now, self.settings.close_timeout.min(LONGEST_LINGER));
             }
             Poll::Pending => self.starved = true,

@@ -224,6 +224,15 @@ impl Socket {
     }
 }
 
+impl Sim {
+    /// The reader has come to what is wrong.
+    fn fail(&mut self, socket: &Socket, code: u16) {
+        let command = Command::Fail(socket.id, CloseCode::from(code));
+        assert!(self.mailbox.push(command).is_ok());
+        self.settle();
+    }
+}
+
 fn close_frame(code: u16) -> Frame {
     Frame::close(Some(&CloseFrame {
         code: CloseCode::from(code),
@@ -801,6 +810,12 @@ fn violations_are_told_to_both_sides() {
             frame(TEXT, b"good"),
             "what came before"
         );
+        assert_eq!(
+            sim.peer(0).received(),
+            b"",
+            "the reader may still answer that"
+        );
+        sim.fail(&socket, code);
         let error = socket.failed_with(&mut sim, code);
         assert_eq!(error.kind(), Kind::WebSocket, "{bytes:x?}");
         let [(CLOSE, close)] = &said(&sim.peer(0))[..] else {
@@ -816,6 +831,80 @@ fn violations_are_told_to_both_sides() {
         sim.settle();
         assert!(socket.is_over(&sim) && !sim.peer(0).is_aborted());
         assert!(said(&sim.peer(0)).is_empty());
+    }
+}
+
+#[test]
+fn what_came_before_a_violation_is_answered_before_it_is_told() {
+    // SPEC W13
+    let good_and_bad = [&frame(TEXT, b"good")[..], &[0xc1, 0x00], &frame(PING, b"")].concat();
+    let mut sim = Sim::new();
+    let mut socket = open(&mut sim, settings());
+    sim.peer(0).send(&good_and_bad);
+    assert_eq!(socket.got(&mut sim), frame(TEXT, b"good"));
+    socket.send(b"answer");
+    sim.settle();
+    assert_eq!(said(&sim.peer(0)), [(BINARY, b"answer".to_vec())]);
+    // And what was not taken yet when the reader came to the violation.
+    socket.send(b"another");
+    sim.fail(&socket, 1002);
+    let [(BINARY, another), (CLOSE, _)] = &said(&sim.peer(0))[..] else {
+        panic!("the Close last, and the Ping behind the violation without an answer");
+    };
+    assert_eq!(another, b"another");
+    socket.failed_with(&mut sim, 1002);
+    assert!(!socket.push(Frame::control(Opcode::Ping, b"")));
+
+    // Nobody comes to it: the peer is told after a while.
+    let mut socket = open(&mut sim, settings());
+    sim.peer(1).send(&good_and_bad);
+    sim.settle();
+    sim.advance(Duration::from_millis(499));
+    assert!(sim.peer(1).received().is_empty() && !socket.has_ended());
+    sim.advance(Duration::from_millis(1));
+    assert!(matches!(&said(&sim.peer(1))[..], [(CLOSE, _)]));
+    assert_eq!(socket.got(&mut sim), frame(TEXT, b"good"));
+    socket.failed_with(&mut sim, 1002);
+
+    // Nobody can come to it, or the connection goes first.
+    let mut socket = open(&mut sim, settings());
+    socket.reader = None;
+    sim.peer(2).send(&good_and_bad);
+    sim.settle();
+    sim.peer(2).send(&good_and_bad);
+    sim.settle();
+    assert!(matches!(&said(&sim.peer(2))[..], [(CLOSE, _)]));
+
+    let mut socket = open(&mut sim, settings());
+    sim.peer(3).send(&good_and_bad);
+    sim.peer(3).finish();
+    sim.settle();
+    assert_eq!(socket.got(&mut sim), frame(TEXT, b"good"));
+    socket.failed_with(&mut sim, 1002);
+    assert!(socket.is_over(&sim));
+
+    // The program closes meanwhile, or lets go of everything.
+    for (n, drops) in [(4, false), (5, true)] {
+        let mut socket = open(&mut sim, settings());
+        sim.peer(n).send(&good_and_bad);
+        sim.settle();
+        let wanted = match drops {
+            false => {
+                socket.close(1000);
+                1000
+            }
+            true => {
+                socket.outbox = None;
+                1002
+            }
+        };
+        sim.settle();
+        let [(CLOSE, close)] = &said(&sim.peer(n))[..] else {
+            panic!("one Close");
+        };
+        assert_eq!(close[..2], u16::to_be_bytes(wanted));
+        socket.got(&mut sim);
+        socket.failed_with(&mut sim, 1002);
     }
 }
 
