@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::connect::Upgrade;
 use super::options::Options;
@@ -169,21 +169,26 @@ impl Shared {
         ends.outbox.is_closed() || lock(&self.fate).code.is_some() || ends.ended.get().is_some()
     }
 
+    /// `None` in the child of a process, where its lock may be held for ever.
+    fn fate(&self) -> Option<MutexGuard<'_, Fate>> {
+        self.is_home().then(|| lock(&self.fate))
+    }
+
     pub(super) fn close_code(&self) -> Option<CloseCode> {
-        let known = lock(&self.fate).code;
+        let known = self.fate()?.code;
         known.or_else(|| self.end().map(|end| end.code))
     }
 
     pub(super) fn close_reason(&self) -> Option<Utf8Bytes> {
         let known = {
-            let fate = lock(&self.fate);
+            let fate = self.fate()?;
             fate.code.map(|_| fate.reason.clone().unwrap_or_default())
         };
         known.or_else(|| self.end().map(|end| end.reason))
     }
 
     pub(super) fn exception(&self) -> Option<Error> {
-        let known = lock(&self.fate).exception.clone();
+        let known = self.fate()?.exception.clone();
         known.or_else(|| {
             let error = self.end()?.error?;
             Some(self.context(error))
