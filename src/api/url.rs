@@ -234,6 +234,35 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn schemes_of_websockets_become_those_of_http() {
+        // SPEC W6
+        let base = Url::parse("https://base.test/a/b").unwrap();
+        let known = Known::with_base(Some(base)).of_websockets();
+        for (text, want) in [
+            ("ws://h/x?y#z", "http://h/x?y#z"),
+            ("wss://u:p@h/", "https://u:p@h/"),
+            ("WS://H:80", "http://h/"),
+            ("wss://h:443/", "https://h/"),
+            ("ws://h:443/", "http://h:443/"),
+            ("wss://h:80/", "https://h:80/"),
+            ("ws://[::1]:8080/", "http://[::1]:8080/"),
+            ("http://h/", "http://h/"),
+            ("https://h:8443/", "https://h:8443/"),
+            ("c", "https://base.test/a/c"),
+            ("//h/", "https://h/"),
+        ] {
+            let url = text.into_url(&known).unwrap();
+            assert_eq!(url.as_str(), want, "{text}");
+            // Shown as what they are, and so back again.
+            let mut shown = url.clone();
+            crate::error::as_websocket(&mut shown);
+            assert!(shown.as_str().starts_with("ws"), "{shown}");
+            assert_eq!(shown.into_url(&known).unwrap(), url);
+        }
+    }
+
     #[test]
     fn a_known_origin_changes_nothing() {
         let origins = [

@@ -65,8 +65,8 @@ use crate::error::Error;
 ///
 /// A request for `http` goes to an HTTP proxy as it is, with the whole URL in
 /// its first line, the proxy's [headers](Self::header) and credentials beside its own (SPEC
-/// X2). One for `https` goes through a tunnel: the proxy is asked by `CONNECT`
-/// for a connection to the host and sees nothing of what goes over it. That
+/// X2). One for `https`, and every WebSocket, goes through a tunnel: the proxy is asked
+/// by `CONNECT` for a connection to the host and sees nothing of what goes over it. That
 /// `CONNECT` has the host, the proxy's own headers and credentials, and nothing
 /// of the session's or the request's: no cookie, no token, no `User-Agent`
 /// (SPEC X5). [`tunnel`](Self::tunnel) makes tunnels for `http`, too. A SOCKS proxy is
@@ -110,7 +110,7 @@ impl Proxy {
         )))
     }
 
-    /// This proxy for `http` URLs; others are reached directly, or as
+    /// This proxy for `http` and `ws` URLs; others are reached directly, or as
     /// [`or`](Self::or) says.
     ///
     /// ```
@@ -130,7 +130,7 @@ impl Proxy {
         )))
     }
 
-    /// This proxy for `https` URLs; others are reached directly, or as
+    /// This proxy for `https` and `wss` URLs; others are reached directly, or as
     /// [`or`](Self::or) says.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Proxy {
     }
 
     /// The proxy that this says for a URL; `None` is none. Given the URL without
-    /// credentials, once for each request and once more for each redirect.
+    /// credentials, of a WebSocket with the scheme `ws` or `wss`, once for each request and once more for each redirect.
     ///
     /// It runs on the thread that sends the request or waits for it, never on the
     /// connector's, so with one a started request makes its redirects while
@@ -173,8 +173,9 @@ impl Proxy {
     ///
     /// | variable | what it is |
     /// |---|---|
-    /// | `http_proxy` | the proxy for `http` |
-    /// | `https_proxy` | the proxy for `https` |
+    /// | `http_proxy` | the proxy for `http`, and for `ws` |
+    /// | `https_proxy` | the proxy for `https`, and for `wss` |
+    /// | `ws_proxy`, `wss_proxy` | the proxy for these instead |
     /// | `all_proxy` | the proxy for what has none of these |
     /// | `no_proxy` | hosts without a proxy: a list as [`NoProxy`] has it |
     ///

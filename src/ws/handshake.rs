@@ -151,3 +151,107 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item 
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(extension::is_token)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn handshake(protocols: &[&str]) -> Handshake {
+        let protocols = protocols.iter().map(ToString::to_string).collect();
+        let mut handshake = Handshake::new(protocols, None).unwrap();
+        // RFC 6455 §1.3: the example.
+        handshake.key = "dGhlIHNhbXBsZSBub25jZQ==".to_owned();
+        handshake
+    }
+
+    fn answer(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        headers
+    }
+
+    const UPGRADE: (&str, &str) = ("upgrade", "websocket");
+    const CONNECTION: (&str, &str) = ("connection", "Upgrade");
+    const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+
+    #[test]
+    fn the_example_of_the_standard_is_a_yes() {
+        // SPEC W9
+        let headers = answer(&[UPGRADE, CONNECTION, ACCEPT]);
+        let negotiated = handshake(&["chat"]).negotiated(&headers).unwrap();
+        assert_eq!(negotiated.protocol, None);
+        assert!(negotiated.agreed.is_none());
+        // Letters count in what is base64.
+        let lower = ACCEPT.1.to_lowercase();
+        let wrong = [UPGRADE, CONNECTION, (ACCEPT.0, &*lower)];
+        assert!(handshake(&[]).negotiated(&answer(&wrong)).is_err());
+        for left_out in 0..3 {
+            let mut fields = vec![UPGRADE, CONNECTION, ACCEPT];
+            fields.remove(left_out);
+            assert!(handshake(&[]).negotiated(&answer(&fields)).is_err());
+        }
+    }
+
+    #[test]
+    fn lists_go_over_all_fields_of_a_name() {
+        // SPEC W1, W9
+        let headers = answer(&[
+            UPGRADE,
+            ("connection", "keep-alive,"),
+            ("connection", " , uPGRADE\t,close"),
+            ACCEPT,
+            ("sec-websocket-protocol", ", b"),
+            ("sec-websocket-protocol", "a"),
+        ]);
+        let negotiated = handshake(&["a", "b"]).negotiated(&headers).unwrap();
+        assert_eq!(negotiated.protocol.as_deref(), Some("b"));
+        let fault = handshake(&["b"]).negotiated(&headers).unwrap_err();
+        assert!(fault.contains("\"a\""), "{fault}");
+    }
+
+    #[test]
+    fn every_key_is_new() {
+        // SPEC W6
+        let [one, other] = [(); 2].map(|()| Handshake::new(Vec::new(), None).unwrap().key);
+        assert_ne!(one, other);
+        for key in [one, other] {
+            assert_eq!(STANDARD.decode(key).unwrap().len(), 16);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_is_what_is_offered() {
+        // SPEC W1, W6, W7
+        let names = |handshake: &Handshake| -> Vec<_> {
+            let fields = handshake.fields();
+            fields
+                .into_iter()
+                .map(|(name, value)| (name, value.into_owned()))
+                .collect()
+        };
+        let plain = names(&handshake(&[]));
+        assert_eq!(
+            plain
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect::<Vec<_>>(),
+            [
+                ("upgrade", "websocket"),
+                ("connection", "Upgrade"),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ]
+        );
+        let mut all = handshake(&["a", "b"]);
+        all.offer = Some(Offer::default());
+        let all = names(&all);
+        assert_eq!(all[4], ("sec-websocket-protocol", "a, b".to_owned()));
+        assert_eq!(all[5].0, "sec-websocket-extensions");
+        assert_eq!(all[5].1, Offer::default().header());
+    }
+}

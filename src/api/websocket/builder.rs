@@ -25,7 +25,38 @@ use crate::ws::handshake::Handshake;
 ///
 /// It begins as an ordinary request of its session, with everything that such a
 /// request has: cookies, credentials, proxies, TLS, redirects, defaults. What the
-/// server answers is then no response but a connection for messages.
+/// server answers is then no response but a connection for messages. It holds one of
+/// the slots of the [`limit`](crate::ConnectorBuilder::limit) until it is closed.
+///
+/// A server that does not agree is an error of kind
+/// [`WsHandshake`](crate::Kind::WsHandshake) with its answer in it: another status than
+/// 101, with up to 64 KiB of the body as in
+/// [`error_for_status`](crate::Response::error_for_status); or a 101 whose fields are not
+/// the answer to what was asked (SPEC W9).
+///
+/// Errors, the choice of a proxy and the open WebSocket show its URL as `ws` or `wss`.
+/// To a redirect rule and a cookie store of the program's own it is the `http` or
+/// `https` one that the handshake goes to.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use miohttp::{Kind, Session};
+///
+/// let socket = Session::new()
+///     .ws_connect("wss://example.com/chat")
+///     .protocols(["chat.v2", "chat.v1"])
+///     .header("authorization", "Bearer token")
+///     .heartbeat(Duration::from_secs(30))
+///     .connect();
+/// match socket {
+///     Ok(socket) => println!("speaking {:?}", socket.protocol()),
+///     Err(error) if error.kind() == Kind::WsHandshake => {
+///         println!("{:?}: {:?}", error.status(), error.body());
+///     }
+///     Err(error) => eprintln!("{error:#}"),
+/// }
+/// ```
 ///
 /// Setters never fail; what is wrong comes out at the verb, as an error of kind
 /// [`InvalidUrl`](crate::Kind::InvalidUrl) or
@@ -308,5 +339,16 @@ impl fmt::Debug for WebSocketBuilder {
             .field("request", &self.request)
             .field("protocols", &self.protocols)
             .finish_non_exhaustive()
+    }
+}
+
+/// With the feature `async`: awaiting it connects it.
+#[cfg(feature = "async")]
+impl IntoFuture for WebSocketBuilder {
+    type Output = Result<WebSocket, Error>;
+    type IntoFuture = Pending<WebSocket>;
+
+    fn into_future(self) -> Pending<WebSocket> {
+        self.start_connect()
     }
 }

@@ -49,8 +49,8 @@ impl Default for Options {
 /// SPEC W7). The server may decline it, or ask for less; then both sides do with
 /// that.
 ///
-/// To compress costs 70 to 300 KiB of memory by the size of the window, and to
-/// decompress about 40 KiB, both from the first message that is. A side that keeps its window from message to
+/// To compress costs 250 to 370 KiB of memory by the size of the window, and to
+/// decompress 45 KiB, both from the first message that is. A side that keeps its window from message to
 /// message (*context takeover*) packs small messages that are like one another far
 /// better, and keeps its memory.
 ///
