@@ -61,7 +61,6 @@ pub(crate) struct WsSettings {
 
 /// How a WebSocket has ended.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "who looks at it is on its way")]
 pub(crate) struct WsEnd {
     /// The peer's; 1005 where it gave none; 1006 where it sent no Close; ours where
     /// we have failed it.

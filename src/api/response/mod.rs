@@ -6,7 +6,6 @@ mod marks;
 mod read;
 pub(in crate::api) mod text;
 #[cfg(feature = "websocket")]
-#[allow(dead_code, reason = "what is connected is not there yet")]
 pub(in crate::api) mod websocket;
 
 use std::borrow::Cow;
