@@ -15,10 +15,13 @@ usage: peers [--workload LIST] [--client LIST] [--rounds N] [--quick]
              [--no-nginx] [--json FILE] [--plot FILE.svg] [--instr FILE]
 
   --workload LIST   of: seq seqtls k64 fly100 thr8 thr64 conn conntls down
-                    chunked downtls up uptls idle idletls mix (default: all)
+                    chunked downtls up uptls idle idletls mix ws1k32 ws1k ws64k
+                    ws1m wstls1k (default: all)
   --client LIST     of: limit miohttp miohttp-started miohttp-async ureq reqwest
                     reqwest-blocking isahc curl curl-multi hyper attohttpc
-                    minreq (default: all; the limit always takes part)
+                    minreq; with messages: limit miohttp miohttp-async
+                    tungstenite tokio-tungstenite fastwebsockets
+                    (default: all; the limit always takes part)
   --rounds N        rounds, of which the medians are shown (default: 7)
   --quick           a tenth of the requests, and transfers of 32 MiB
   --no-nginx        only our own server, though nginx is installed

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Task;
 use crate::clients::{self, Client, Job, Unable};
+use crate::messages;
 use crate::meter::{Figures, Meter};
 use crate::plan::Shape;
 use crate::usage::{anonymous_memory, die_with_parent, raise_descriptors, status};
@@ -24,6 +25,15 @@ pub(crate) struct Sample {
     pub(crate) threads: Option<f64>,
     pub(crate) bytes_per_conn: Option<f64>,
     pub(crate) alone_p50_us: Option<f64>,
+}
+
+impl Sample {
+    /// With what the kernel says of this process.
+    fn of_this_process(mut self) -> Self {
+        self.rss_kb = status("self", "VmHWM").map(|kib| kib as f64);
+        self.threads = status("self", "Threads").map(|count| count as f64);
+        self
+    }
 }
 
 /// Prints the sample as JSON, or `null` if this client cannot do that.
@@ -54,6 +64,11 @@ fn measure(task: &Task) -> Result<Sample, Error> {
         ca: task.ca.clone(),
         bytes: size.bytes,
     };
+    if let Shape::Echo { bytes, window } = task.workload.shape() {
+        let meter = Meter::new(size.warmup, size.requests);
+        messages::echo(&task.client, &job, bytes, window, &meter)?;
+        return Ok(Sample::from(meter.figures()?).of_this_process());
+    }
     let client = clients::named(&task.client, &job)?;
     let meter = || {
         let meter = Meter::new(size.warmup, size.requests);
@@ -63,7 +78,7 @@ fn measure(task: &Task) -> Result<Sample, Error> {
             meter
         }
     };
-    let mut sample = match task.workload.shape() {
+    let sample = match task.workload.shape() {
         Shape::Idle(count) => idle(&*client, count)?,
         Shape::Mix(lanes) => {
             let (alone, beside) = (meter(), meter());
@@ -79,14 +94,14 @@ fn measure(task: &Task) -> Result<Sample, Error> {
                 Shape::Threads(count) => client.threads(count, &meter)?,
                 Shape::Fly(count) => client.fly(count, &meter)?,
                 Shape::Upload => client.upload(&meter)?,
-                Shape::Sequence | Shape::Idle(_) | Shape::Mix(_) => client.sequence(&meter)?,
+                Shape::Sequence | Shape::Idle(_) | Shape::Mix(_) | Shape::Echo { .. } => {
+                    client.sequence(&meter)?;
+                }
             }
             Sample::from(meter.figures()?)
         }
     };
-    sample.rss_kb = status("self", "VmHWM").map(|kib| kib as f64);
-    sample.threads = status("self", "Threads").map(|count| count as f64);
-    Ok(sample)
+    Ok(sample.of_this_process())
 }
 
 fn idle(client: &dyn Client, count: usize) -> Result<Sample, Error> {

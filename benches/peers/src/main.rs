@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main ── run: rounds of ── child: one client, one workload, in a process of its own
-//!   │                          │ clients: one module each
+//!   │                          │ clients: one module each; messages: those of WebSockets
 //!   │                          ▼
 //!   └── report, plot        server: the same for all, in a process of its own
 //! ```
@@ -16,6 +16,7 @@ mod args;
 mod bare_tls;
 mod child;
 mod clients;
+mod messages;
 mod meter;
 mod network;
 mod plan;

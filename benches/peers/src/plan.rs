@@ -9,13 +9,19 @@ pub(crate) const K64: usize = 64 * 1024;
 /// One chunk of a chunked answer.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
+/// A small message, the middling one and a large one of a WebSocket.
+pub(crate) const K1: usize = 1024;
+pub(crate) const M1: usize = 1024 * 1024;
+/// What messages are made of.
+pub(crate) static MESSAGE: [u8; M1] = [b'w'; M1];
+
 /// Idle connections that are held.
 pub(crate) const IDLE: usize = 1000;
 /// Requests in flight beside the one caller of `mix`.
 pub(crate) const BESIDE: usize = 50;
 
 /// Who takes part, in the order of the table. The first is the limit.
-pub(crate) const CLIENTS: [&str; 13] = [
+pub(crate) const CLIENTS: [&str; 16] = [
     "limit",
     "miohttp",
     "miohttp-started",
@@ -29,7 +35,26 @@ pub(crate) const CLIENTS: [&str; 13] = [
     "hyper",
     "attohttpc",
     "minreq",
+    "tungstenite",
+    "tokio-tungstenite",
+    "fastwebsockets",
 ];
+
+/// Those of them that know requests and no messages, and the other way round.
+const OF_REQUESTS_ALONE: [&str; 11] = [
+    "miohttp-started",
+    "miohttp-string",
+    "ureq",
+    "reqwest",
+    "reqwest-blocking",
+    "isahc",
+    "curl",
+    "curl-multi",
+    "hyper",
+    "attohttpc",
+    "minreq",
+];
+const OF_MESSAGES_ALONE: [&str; 3] = ["tungstenite", "tokio-tungstenite", "fastwebsockets"];
 
 /// Clients that run when they are named, and otherwise not.
 pub(crate) const EXTRA_CLIENTS: [&str; 1] = ["miohttp-string"];
@@ -53,6 +78,11 @@ pub(crate) enum Workload {
     Idle,
     IdleTls,
     Mix,
+    Ws1k32,
+    Ws1k,
+    Ws64k,
+    Ws1m,
+    WsTls1k,
 }
 
 /// The figure that a workload is about.
@@ -85,11 +115,14 @@ pub(crate) enum Shape {
     Idle(usize),
     /// One caller, alone and then beside so many in flight.
     Mix(usize),
+    /// Messages of so many bytes, which the server sends back, a number of them
+    /// under way at a time.
+    Echo { bytes: usize, window: usize },
 }
 
 impl Workload {
     /// In order of importance.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Seq,
         Self::SeqTls,
         Self::K64,
@@ -106,6 +139,11 @@ impl Workload {
         Self::Idle,
         Self::IdleTls,
         Self::Mix,
+        Self::Ws1k32,
+        Self::Ws1k,
+        Self::Ws64k,
+        Self::Ws1m,
+        Self::WsTls1k,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -126,6 +164,11 @@ impl Workload {
             Self::Idle => "idle",
             Self::IdleTls => "idletls",
             Self::Mix => "mix",
+            Self::Ws1k32 => "ws1k32",
+            Self::Ws1k => "ws1k",
+            Self::Ws64k => "ws64k",
+            Self::Ws1m => "ws1m",
+            Self::WsTls1k => "wstls1k",
         }
     }
 
@@ -147,6 +190,11 @@ impl Workload {
             Self::Idle => "memory of an idle connection",
             Self::IdleTls => "memory of an idle TLS connection",
             Self::Mix => "one caller beside 50 in flight",
+            Self::Ws1k32 => "messages of 1 KiB, 32 in flight",
+            Self::Ws1k => "messages of 1 KiB, one after another",
+            Self::Ws64k => "messages of 64 KiB",
+            Self::Ws1m => "messages of 1 MiB",
+            Self::WsTls1k => "messages of 1 KiB over TLS",
         }
     }
 
@@ -157,6 +205,7 @@ impl Workload {
     pub(crate) fn figure(self) -> Figure {
         match self {
             Self::Seq | Self::SeqTls | Self::K64 => Figure::P50,
+            Self::Ws1k | Self::Ws64k | Self::Ws1m | Self::WsTls1k => Figure::P50,
             Self::Thr8 | Self::Thr64 => Figure::Cpu,
             Self::Idle | Self::IdleTls => Figure::Memory,
             Self::Mix => Figure::Beside,
@@ -167,7 +216,8 @@ impl Workload {
             | Self::Chunked
             | Self::DownTls
             | Self::Up
-            | Self::UpTls => Figure::Wall,
+            | Self::UpTls
+            | Self::Ws1k32 => Figure::Wall,
         }
     }
 
@@ -181,13 +231,48 @@ impl Workload {
             Self::Up | Self::UpTls => Shape::Upload,
             Self::Idle | Self::IdleTls => Shape::Idle(IDLE),
             Self::Mix => Shape::Mix(BESIDE),
+            Self::Ws1k32 => Shape::Echo {
+                bytes: K1,
+                window: 32,
+            },
+            Self::Ws1k | Self::WsTls1k => Shape::Echo {
+                bytes: K1,
+                window: 1,
+            },
+            Self::Ws64k => Shape::Echo {
+                bytes: K64,
+                window: 1,
+            },
+            Self::Ws1m => Shape::Echo {
+                bytes: M1,
+                window: 1,
+            },
+        }
+    }
+
+    /// Whether it is one of a WebSocket's messages.
+    pub(crate) fn is_of_messages(self) -> bool {
+        matches!(self.shape(), Shape::Echo { .. })
+    }
+
+    /// Whether a client has to do with this at all.
+    pub(crate) fn takes(self, client: &str) -> bool {
+        if self.is_of_messages() {
+            !OF_REQUESTS_ALONE.contains(&client)
+        } else {
+            !OF_MESSAGES_ALONE.contains(&client)
         }
     }
 
     pub(crate) fn is_tls(self) -> bool {
         matches!(
             self,
-            Self::SeqTls | Self::ConnTls | Self::DownTls | Self::UpTls | Self::IdleTls
+            Self::SeqTls
+                | Self::ConnTls
+                | Self::DownTls
+                | Self::UpTls
+                | Self::IdleTls
+                | Self::WsTls1k
         )
     }
 
@@ -222,6 +307,7 @@ impl Workload {
             Self::Down | Self::DownTls => format!("/bytes/{bytes}"),
             Self::Chunked => format!("/chunked/{bytes}"),
             Self::Idle | Self::IdleTls => "/held".to_owned(),
+            _ if self.is_of_messages() => "/echo".to_owned(),
             _ => "/small".to_owned(),
         }
     }
@@ -249,6 +335,11 @@ impl Workload {
             // The first, in which the windows open, does not count.
             Self::Down | Self::Chunked | Self::DownTls | Self::Up | Self::UpTls => (1, 8),
             Self::Idle | Self::IdleTls => (0, 1),
+            Self::Ws1k32 => (5_000, 100_000),
+            Self::Ws1k => (1000, 10_000),
+            Self::WsTls1k => (1000, 8_000),
+            Self::Ws64k => (200, 3_000),
+            Self::Ws1m => (20, 300),
         };
         if quick {
             Size {

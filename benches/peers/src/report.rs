@@ -147,6 +147,7 @@ fn rows(
     let mut rows: Vec<Row> = options
         .clients
         .iter()
+        .filter(|client| workload.takes(client))
         .map(|client| {
             let samples = of(client);
             let instr = instructions.and_then(|counts| counts.get(client)).copied();

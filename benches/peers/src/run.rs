@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Entry>, Error> {
             for client in order.iter().copied() {
                 progress.set_message(format!("{} {client}", workload.name()));
                 progress.inc(1);
-                if unable.contains(&(workload.name(), client)) {
+                if !workload.takes(client) || unable.contains(&(workload.name(), client)) {
                     continue;
                 }
                 match child(options, doors, &scratch.0, workload, client) {

@@ -32,7 +32,7 @@ pub(super) struct Hyper {
 }
 
 /// A runtime that runs on whoever blocks on it, which spares a hand-off.
-pub(super) fn runtime() -> Result<Runtime, Error> {
+pub(crate) fn runtime() -> Result<Runtime, Error> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 

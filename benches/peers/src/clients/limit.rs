@@ -64,7 +64,7 @@ impl Limit {
 }
 
 /// What rustls needs to know, and no more; it remembers sessions by itself.
-pub(super) fn tls_config(job: &Job) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn tls_config(job: &Job) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&job.ca_pem()?)?)?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

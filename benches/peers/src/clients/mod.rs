@@ -7,9 +7,9 @@ mod blocking;
 mod curl;
 mod curl_multi;
 mod futures;
-mod hyper;
+pub(crate) mod hyper;
 mod isahc;
-mod limit;
+pub(crate) mod limit;
 mod limit_many;
 mod minreq;
 mod miohttp;
@@ -81,7 +81,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.workload.is_tls()
     }
 
@@ -112,7 +112,7 @@ impl Job {
         matches!(self.workload, Workload::Up | Workload::UpTls)
     }
 
-    fn ca_pem(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn ca_pem(&self) -> Result<Vec<u8>, Error> {
         Ok(std::fs::read(&self.ca)?)
     }
 

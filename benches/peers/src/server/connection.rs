@@ -11,7 +11,7 @@ use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, recv};
 use rustls::server::UnbufferedServerConnection;
 
-use super::Gate;
+use super::{Gate, echo};
 use crate::bare_tls::BareTls;
 use crate::plan::{BLOCK, CHUNK, K64, SMALL};
 use crate::repeat::repeat;
@@ -110,6 +110,9 @@ pub(super) fn serve(stream: &mut impl Stream, gate: &Gate) -> io::Result<()> {
             }
         };
         let request = Request::parse(&buffer[..end]);
+        if let Some(key) = &request.socket {
+            return echo::serve(stream, key, &buffer[end..filled]);
+        }
         if request.expects_continue {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
@@ -230,6 +233,8 @@ pub(super) struct Request {
     body: u64,
     pub(super) close: bool,
     expects_continue: bool,
+    /// The key of a WebSocket's handshake.
+    socket: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +266,7 @@ impl Request {
             body: 0,
             close: false,
             expects_continue: false,
+            socket: None,
         };
         for line in lines {
             let Some(colon) = line.iter().position(|byte| *byte == b':') else {
@@ -274,6 +280,8 @@ impl Request {
                 request.close = value.eq_ignore_ascii_case(b"close");
             } else if name.eq_ignore_ascii_case(b"expect") {
                 request.expects_continue = true;
+            } else if name.eq_ignore_ascii_case(b"sec-websocket-key") {
+                request.socket = Some(value.to_vec());
             }
         }
         request

@@ -7,10 +7,12 @@
 //! | `many` | one thread, epoll | many small requests in flight |
 //! | `tls` | as `plain`, by bare rustls, with resumption | the workloads over TLS |
 //!
-//! What a path means is in [`Request::route`]. Answers are fixed bytes; the
+//! What a path means is in [`Request::route`]; a handshake of a WebSocket leads to
+//! [`echo`], whatever its path. Answers are fixed bytes; the
 //! server shall never be what is measured.
 
 mod connection;
+mod echo;
 mod many;
 mod nginx;
 mod tls;
