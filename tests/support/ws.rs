@@ -107,6 +107,10 @@ impl Handshake {
         self.field("Sec-WebSocket-Extensions", extensions)
     }
 
+    pub(crate) fn compresses(&self) -> bool {
+        self.deflate
+    }
+
     /// Adds a field, whatever else there is of that name.
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), Some(value.to_owned())));
