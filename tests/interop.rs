@@ -17,6 +17,9 @@
 mod blackhole;
 #[path = "interop/bodies.rs"]
 mod bodies;
+#[cfg(feature = "websocket")]
+#[path = "interop/by_tungstenite.rs"]
+mod by_tungstenite;
 #[path = "interop/certificates.rs"]
 mod certificates;
 #[path = "interop/clients.rs"]
@@ -31,6 +34,9 @@ mod names;
 #[path = "interop/proxies.rs"]
 mod proxies;
 mod support;
+#[cfg(feature = "websocket")]
+#[path = "interop/websockets.rs"]
+mod websockets;
 
 use std::fs::{self, File};
 use std::io::Read;

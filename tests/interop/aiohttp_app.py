@@ -14,6 +14,7 @@
   /auth            basic authentication: user, secret
   /status/N        that status and no body of note
   /close           answers and closes the connection
+  /ws/...          WebSockets, see aiohttp_ws.py
   /tls             "r" if the TLS session was resumed, "." if not
 """
 
@@ -24,6 +25,7 @@ import hashlib
 import ssl
 import zlib
 
+import aiohttp_ws
 import brotli
 import zstandard
 from aiohttp import BasicAuth, web
@@ -189,6 +191,7 @@ def application(www):
     app.router.add_route("*", "/status/{n:[0-9]+}", status)
     app.router.add_get("/close", close)
     app.router.add_get("/tls", tls)
+    aiohttp_ws.add_routes(app.router)
     return app
 
 

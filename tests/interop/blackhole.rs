@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use miohttp::{Answer, Connector, Query, Resolve, Session, Timeout, Timeouts};
 
+#[cfg(feature = "websocket")]
+use crate::support::ws::{self, Handshake};
 use crate::support::{Peer, ok};
 
 /// Set for the same test, inside the namespace.
@@ -23,14 +25,19 @@ const SOON: Duration = Duration::from_secs(5);
 #[test]
 fn a_real_black_hole_costs_a_quarter_of_a_second() {
     // SPEC C27
+    in_a_network_of_its_own("a_real_black_hole_costs_a_quarter_of_a_second", race);
+}
+
+/// Runs the test of this name, of this module, within the script, and there `body`.
+fn in_a_network_of_its_own(name: &str, body: fn()) {
     if env::var_os(INSIDE).is_some() {
-        return inside();
+        return body();
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blackhole.sh");
-    let name = "blackhole::a_real_black_hole_costs_a_quarter_of_a_second";
     let done = Command::new(script)
         .arg(env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .arg(format!("blackhole::{name}"))
+        .args(["--exact", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
         .output()
         .unwrap();
@@ -55,7 +62,7 @@ impl Resolve for Dual {
     }
 }
 
-fn inside() {
+fn race() {
     let peer = Peer::serve(|_| ok("over IPv4"));
     for drives in [true, false] {
         let builder = Connector::builder().resolver(Dual).caller_drives(drives);
@@ -80,4 +87,45 @@ fn inside() {
         }
     }
     assert_eq!(peer.connections(), 2);
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_network_that_goes_away_is_found_by_a_heartbeat() {
+    // SPEC W5
+    in_a_network_of_its_own("a_network_that_goes_away_is_found_by_a_heartbeat", lose);
+}
+
+/// Nothing is refused and nothing closed: segments vanish, of a connection that is open.
+#[cfg(feature = "websocket")]
+fn lose() {
+    let beat = Duration::from_millis(400);
+    let peer = ws::start(Handshake::new(), |ws| ws.echo());
+    let session = Session::new();
+    let connect = || session.ws_connect(ws::url(&peer, "/")).heartbeat(beat);
+    let sockets = [(); 3].map(|()| connect().connect().unwrap());
+    for socket in &sockets {
+        socket.send("hello").unwrap();
+        assert_eq!(socket.recv().unwrap(), Some("hello".into()));
+    }
+    let rule = format!("add rule inet hole out tcp dport {} drop", peer.port());
+    let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let nft = Command::new("nft").arg(rule).env("PATH", path).status();
+    assert!(nft.unwrap().success());
+    let start = Instant::now();
+    // What is sent now is lost, and nobody says so.
+    sockets[1].send("is anybody there?").unwrap();
+    // The last of them has nobody waiting, and is found all the same.
+    for socket in &sockets {
+        let error = socket.recv().unwrap_err();
+        assert_eq!(error.timeout(), Some(Timeout::Heartbeat), "{error:#}");
+        assert_eq!(socket.close_code(), Some(miohttp::CloseCode::ABNORMAL));
+        assert_eq!(socket.recv().unwrap(), None);
+    }
+    let taken = start.elapsed();
+    println!("a heartbeat of {beat:?} found a lost network: {taken:?}");
+    assert!(taken >= beat && taken < SOON, "{taken:?}");
+    // Nothing more is to be had of it: it is not waited for.
+    assert!(!sockets[0].close(1000, "").unwrap());
+    assert_eq!(session.connector().stats().in_use, 0);
 }

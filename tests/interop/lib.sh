@@ -27,6 +27,8 @@ venv=$cache/venv
 # Of its own, since it pins what others need newer.
 httpbin_venv=$cache/venv-httpbin
 mitm_venv=$cache/venv-mitmproxy
+websockets_venv=$cache/venv-websockets
+node_modules=$cache/node/node_modules
 
 # The ports a server listens on, as DIR/env names them; `serve` has each of them
 # as a variable in small letters.

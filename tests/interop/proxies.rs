@@ -16,16 +16,16 @@ use crate::support::interop::{Server, server};
 use crate::support::refusing_address;
 
 /// One way to a server: a proxy, and what is to be said to it.
-struct Way {
-    name: &'static str,
+pub(super) struct Way {
+    pub(super) name: &'static str,
     via: Arc<Server>,
     /// The port that is connected to.
-    port: u16,
-    proxy: Proxy,
+    pub(super) port: u16,
+    pub(super) proxy: Proxy,
     /// How many requests the first one costs.
     attempts: u32,
     /// Whether the proxy answers the TLS of a tunnel by itself.
-    intercepts: bool,
+    pub(super) intercepts: bool,
 }
 
 impl Way {
@@ -70,7 +70,7 @@ fn way(name: &'static str, port: &str, login: &str) -> Option<Way> {
 }
 
 /// Those that are installed.
-fn http_proxies() -> Vec<Way> {
+pub(super) fn http_proxies() -> Vec<Way> {
     let digest = || DigestAuth::new("user", "pass word").into();
     let asked = |way: Way, auth: Auth| Way {
         proxy: way.proxy.auth(auth),

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what the interop tests start and is not here yet: most of it from
 # Debian (needs root; half a minute), the rest from PyPI in venvs of their own
-# (half a minute, 200 MB).
+# (half a minute, 200 MB), and a package for Node from npm, if that is here.
 # Says what it could not do, and exits with 1 in that case.
 . "$(dirname "$0")/lib.sh"
 
@@ -21,6 +21,12 @@ for pair in nginx:nginx-light openssl curl python3 squid tinyproxy haproxy dante
   command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# Node's package `ws`: Debian's own where there is no npm to get a newer one.
+command -v node >/dev/null || missing+=(nodejs)
+node_ws() {
+  NODE_PATH=$node_modules:/usr/share/nodejs node -e 'require("ws").WebSocketServer.name' 2>/dev/null
+}
+if ! node_ws && ! command -v npm >/dev/null; then missing+=(node-ws); fi
 if ((${#missing[@]})); then
   if [[ $(id -u) != 0 ]]; then
     echo "setup: not root, so these stay missing: ${missing[*]}"
@@ -64,6 +70,17 @@ python_env() {
 python_env "$venv" 'aiohttp, brotli, zstandard, twisted' aiohttp brotli zstandard twisted
 python_env "$httpbin_venv" gunicorn httpbin gunicorn
 python_env "$mitm_venv" mitmproxy mitmproxy
+python_env "$websockets_venv" websockets.asyncio.server websockets
+
+if ! node_ws; then
+  if command -v npm >/dev/null &&
+    npm install --silent --no-audit --no-fund --prefix "$cache/node" ws >/dev/null && node_ws; then
+    echo "setup: installed ws in $node_modules"
+  else
+    echo 'setup: could not be installed from npm: ws'
+    failed=1
+  fi
+fi
 
 if command -v openssl >/dev/null && command -v python3 >/dev/null; then
   prepare
