@@ -748,3 +748,44 @@ fn one_that_sends_and_one_that_receives_do_not_wait_for_each_other() {
     receiving.join().expect("no panic");
     peer.finish();
 }
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls_within_tls_leaves_nothing_lying() {
+    // SPEC W6, X2
+    use support::{Proxy, TlsOptions, tls::ca_pem};
+
+    let tls = miohttp::TlsConfig::new();
+    let tls = tls.add_root_pem(ca_pem().as_bytes()).expect("good PEM");
+    let connector = Connector::builder().tls(tls.clone()).build();
+    let session = Session::builder().connector(connector).build();
+    let proxy = Proxy::start_tls(TlsOptions::default());
+    let via = miohttp::Proxy::all(proxy.url("https"))
+        .expect("a URL")
+        .tls(&tls);
+    for secure in [false, true] {
+        let script = |ws: &mut ws::Ws<'_>| ws.echo();
+        let peer = match secure {
+            true => ws::start_tls(TlsOptions::default(), Handshake::new(), script),
+            false => ws::start(Handshake::new(), script),
+        };
+        let asking = session.ws_connect(ws::url(&peer, "/")).proxy(via.clone());
+        let socket = asking.connect().expect("a WebSocket");
+        for length in [0, 126, 70_000, MIB, 10] {
+            let sent = vec![7; length];
+            socket.send(sent.clone()).expect("it is open");
+            let back = socket.recv_bytes().expect("it is open").expect("a message");
+            assert!(back == sent, "{} of {length} bytes", back.len());
+        }
+        assert!(socket.close(CloseCode::NORMAL, "").expect("a good code"));
+        peer.finish();
+    }
+    // Not in absolute form, whether or not there is TLS within.
+    assert!(
+        proxy
+            .asked()
+            .iter()
+            .all(|asked| asked.starts_with("CONNECT "))
+    );
+    assert_eq!(proxy.asked().len(), 2);
+}

@@ -158,7 +158,10 @@ impl<S: Stream> Wire<S> {
             let waits = std::mem::take(&mut waits);
             match read_into(&mut self.stream, outer.session.inbound(room), waits) {
                 Ok(0) => outer.ended = true,
-                Ok(n) => *taken += n,
+                Ok(n) => {
+                    *taken += n;
+                    self.was_short = n < room;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Ok(Fill::Blocked);
