@@ -454,8 +454,11 @@ fn nothing_behind_a_close_counts() {
     peer.finish();
 }
 
+/// What a server does, and in words.
+type Story = (&'static str, fn(&mut Ws<'_>) -> io::Result<()>);
+
 /// How a connection can end with no Close, behind what may be cut off.
-fn ends() -> Vec<(&'static str, fn(&mut Ws<'_>) -> io::Result<()>)> {
+fn ends() -> Vec<Story> {
     fn gone(ws: &mut Ws<'_>) -> io::Result<()> {
         ws.conn.close();
         Ok(())
@@ -569,8 +572,7 @@ fn a_server_that_never_closes_is_not_waited_for() {
         Ok(())
     };
     let deaf = |ws: &mut Ws<'_>| ws.conn.wait_for_close().map(drop);
-    let scripts: [(&str, fn(&mut Ws<'_>) -> io::Result<()>); 2] =
-        [("one that says nothing", deaf), ("one that goes on", noisy)];
+    let scripts: [Story; 2] = [("one that says nothing", deaf), ("one that goes on", noisy)];
     for (what, script) in scripts {
         println!("{what}");
         let peer = ws::start(Handshake::new(), script);

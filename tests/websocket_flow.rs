@@ -516,6 +516,9 @@ fn closing_frees_senders_that_are_blocked() {
 /// Something that a thread waits for, with a handle to cancel it by.
 type Waiting = (CancelHandle, JoinHandle<Result<(), Error>>);
 
+/// One of the verbs.
+type Verb = (&'static str, fn(&WebSocket) -> Waiting);
+
 fn waiting<T: Send + 'static>(pending: Pending<T>) -> Waiting {
     let handle = pending.cancel_handle();
     (handle, thread::spawn(move || pending.wait().map(drop)))
@@ -524,7 +527,7 @@ fn waiting<T: Send + 'static>(pending: Pending<T>) -> Waiting {
 #[test]
 fn every_verb_can_be_cancelled() {
     // SPEC W10, W15
-    let verbs: [(&str, fn(&WebSocket) -> Waiting); 3] = [
+    let verbs: [Verb; 3] = [
         ("a receiver", |socket| waiting(socket.start_recv())),
         ("a sender", |socket| {
             fill(socket);
