@@ -114,8 +114,15 @@ impl<S: Stream> Line for Conn<S> {
                 Ok(Got::Bytes(n))
             }
             Ok(Read::Blocked) => match self.link.take_write_fault() {
-                Some(fault) => Err(broken(fault)),
                 None => Ok(Got::Nothing),
+                Some(fault) => {
+                    // The peer may have spoken before, and no poller told of it yet.
+                    self.link.suspect();
+                    match self.link.read(&mut self.input, size) {
+                        Ok(Read::Bytes(n)) => Ok(Got::Bytes(n)),
+                        _ => Err(broken(fault)),
+                    }
+                }
             },
             Ok(Read::Barren) => Ok(Got::Barren),
             Ok(Read::End { .. }) => Ok(Got::End),

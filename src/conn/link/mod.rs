@@ -198,6 +198,8 @@ impl<S: Stream> Link<S> {
 
     /// Reads plaintext behind what `into` holds, about `room` bytes at most.
     pub(crate) fn read(&mut self, into: &mut BytesMut, room: usize) -> Result<Read, LinkFault> {
+        // Of this read alone: what a session held already says nothing of the socket.
+        self.wire.was_short = false;
         let Some(tls) = &mut self.tls else {
             let waits = std::mem::take(&mut self.waits);
             if !self.wire.readable {
