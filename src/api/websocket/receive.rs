@@ -85,11 +85,15 @@ impl Inbound {
 
 impl Drop for Inbound {
     fn drop(&mut self) {
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let incoming = place.take();
         if !self.shared.is_home() {
-            let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
             // The pipe's lock may be held for ever in the child of a process.
-            mem::forget(place.take());
+            return mem::forget(incoming);
         }
+        drop(incoming);
+        // Reading may rest for want of room, which nobody needs any more.
+        self.shared.tell(Command::Wake(self.shared.id));
     }
 }
 

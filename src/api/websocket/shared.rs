@@ -166,7 +166,7 @@ impl Shared {
         let Ok(ends) = self.ends() else {
             return true;
         };
-        ends.outbox.is_closed() || lock(&self.fate).code.is_some() || ends.ended.get().is_some()
+        ends.outbox.is_closed() || ends.ended.get().is_some()
     }
 
     /// `None` in the child of a process, where its lock may be held for ever.

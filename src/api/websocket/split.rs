@@ -40,7 +40,7 @@ impl WebSocketReceiver {
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        self.inbound().shared()
+        self.0.shared()
     }
 
     /// The messages as they come, until it is closed: as

@@ -18,7 +18,8 @@ use crate::ws::Message;
 ///
 /// One that was polled and has given nothing yet is receiving: other handles are
 /// refused until it gives a message or is dropped. The verbs of the same handle take
-/// its place.
+/// its place. Where another handle is receiving, each poll gives that as an error at
+/// once, and it is no end: who tries again and again waits for nothing.
 impl Stream for WebSocket {
     type Item = Result<Message, Error>;
 
