@@ -338,6 +338,11 @@ impl<C, T> OutboxReader<C, T> {
         Poll::Pending
     }
 
+    /// Whether nobody has said a last word, nor ever will.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(lock(&self.state).tail, Tail::Over)
+    }
+
     /// Whether no turn is granted any more.
     pub(crate) fn is_closing(&self) -> bool {
         !lock(&self.state).is_open()

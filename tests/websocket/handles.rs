@@ -1,5 +1,8 @@
 //! What is known of a WebSocket, and what becomes of it when its handles go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 #[test]
@@ -106,6 +109,42 @@ fn what_nobody_can_receive_is_thrown_away_and_sending_goes_on() {
     drop(receiver);
     sender.send("sent").unwrap();
     assert!(sender.close(1000, "").unwrap());
+    peer.finish();
+}
+
+#[test]
+fn what_waits_for_a_reader_goes_on_when_there_is_none_any_more() {
+    // Nothing is sent here, which would look after it as well.
+    const FRAMES: usize = 512;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let peer = ws::start(Handshake::new(), move |ws| {
+        for _ in 0..FRAMES {
+            ws.send(Frame::binary([0; 65_536]))?;
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        ws.answer_close().map(drop)
+    });
+    let (sender, receiver) = connect(&peer).split();
+    until("much has come", || sent.load(Ordering::SeqCst) > 32);
+    drop(receiver);
+    until("all was taken", || sent.load(Ordering::SeqCst) == FRAMES);
+    assert!(sender.close(1000, "").unwrap());
+    peer.finish();
+}
+
+#[test]
+fn a_close_that_is_not_waited_for_goes_out() {
+    // SPEC W2
+    let peer = ws::start(Handshake::new(), |ws| {
+        assert_eq!(ws.text()?, "the last");
+        assert_eq!(ws.read_close()?, Some((1000, "done".to_owned())));
+        ws.wait_for_end()
+    });
+    let socket = builder(&peer).close_timeout(Duration::ZERO);
+    let socket = socket.connect().unwrap();
+    socket.send("the last").unwrap();
+    let _ = socket.close(1000, "done");
     peer.finish();
 }
 

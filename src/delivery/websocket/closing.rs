@@ -147,7 +147,12 @@ impl<C> Pump<C> {
             && let Some(outbox) = &mut self.outbox
             && outbox.poll_closing(&mut cx).is_ready()
         {
-            self.begin_closing(now, self.settings.close_timeout);
+            let within = self.settings.close_timeout;
+            let within = match outbox.is_abandoned() {
+                true => within.min(LONGEST_LINGER),
+                false => within,
+            };
+            self.begin_closing(now, within);
         }
     }
 
@@ -170,14 +175,17 @@ impl<C> Pump<C> {
         self.close_by = self.close_by.into_iter().chain(longest).min();
     }
 
-    /// The time for closing is over.
-    pub(super) fn too_late(&mut self) -> Talked {
+    /// The time for closing is over. Where there was none, a reset would overtake the
+    /// Close, if it `is_sent` at all.
+    pub(super) fn too_late(&mut self, is_sent: bool) -> Talked {
         if self.stage == Stage::Closing {
             let limit = Some(self.settings.close_timeout);
             let error = Error::timed_out(Timeout::WsClose, limit, Phase::WebSocket);
             self.outcome = Some(abnormal(Some(error)));
         }
-        Talked::Over { reset: true }
+        Talked::Over {
+            reset: !(is_sent && self.settings.close_timeout.is_zero()),
+        }
     }
 
     /// The peer does not answer any more.

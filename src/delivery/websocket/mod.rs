@@ -208,11 +208,13 @@ impl<C: Send> Talk for Pump<C> {
             self.deliver(line, now);
             self.send(line, &mut moved, now);
             if self.close_by.is_some_and(|at| at <= now) {
-                return self.too_late();
+                return self.too_late(self.said_close && line.is_flushed());
             }
-            if moved >= TURN {
-                return Talked::Again;
+            if self.send_fault.is_some() {
+                // What the peer has said before is no more than what the system holds.
+                self.paused = false;
             }
+            // However much is sent, a turn reads: Pings and Closes may be in it.
             let got = match self.paused {
                 true => Ok(Got::Nothing),
                 false => line.read(self.read_size),
@@ -221,6 +223,10 @@ impl<C: Send> Talk for Pump<C> {
                 Ok(Got::Bytes(n)) => {
                     moved += n;
                     self.received(n, now);
+                    if moved >= TURN {
+                        self.deliver(line, now);
+                        return Talked::Again;
+                    }
                 }
                 Ok(Got::Nothing) => {
                     let beat = self.pulse.beat(now);
@@ -235,6 +241,7 @@ impl<C: Send> Talk for Pump<C> {
                         return self.broken(error);
                     }
                     match beat {
+                        Beat::Nothing if moved >= TURN => return Talked::Again,
                         Beat::Nothing => return self.wait(line, now),
                         Beat::Ask => self.wants_ping = true,
                         Beat::Lost(limit) => return self.lost(limit),
@@ -280,8 +287,10 @@ impl<C: Send> Talk for Pump<C> {
     }
 
     fn nudge(&mut self, at: Instant) {
+        // Its reader asks again only once the time it had asked for has passed: that
+        // it has not been woken for it yet makes this one no less wanted.
         if self.inlet.is_some() {
-            self.nudge_at = Some(self.nudge_at.map_or(at, |before| before.min(at)));
+            self.nudge_at = Some(at);
         }
     }
 
@@ -328,9 +337,17 @@ impl<C> Pump<C> {
 
     /// Tells apart what has come.
     fn deliver(&mut self, line: &mut dyn Line, now: Instant) {
+        let whole = line.input().len();
         while !self.paused && !self.is_deaf() && !line.input().is_empty() {
             match self.machine.receive(line.input()) {
-                Ok(Some(Event::Data(data))) => self.give(data),
+                Ok(Some(Event::Data(data))) => {
+                    // A small part of a large read must not keep all of it alive.
+                    let is_part = whole > 4 * FIRST_READ && data.len() < whole / 4;
+                    self.give(match is_part {
+                        true => Bytes::copy_from_slice(&data),
+                        false => data,
+                    });
+                }
                 Ok(Some(Event::Control { raw, frame })) => match frame {
                     ControlFrame::Ping(payload) if self.settings.autoping => self.pong(&payload),
                     ControlFrame::Pong(_) if self.settings.autoping => {}
@@ -358,6 +375,8 @@ impl<C> Pump<C> {
         };
         match inlet.push(data) {
             Credit::Open => {}
+            // It is at its end, and there is little more.
+            Credit::Full if self.send_fault.is_some() => {}
             Credit::Full if self.stage == Stage::Open => {
                 self.paused = true;
                 self.wants_ping = false;
