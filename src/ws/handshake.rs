@@ -47,11 +47,12 @@ impl Handshake {
     pub(crate) fn new(protocols: Vec<String>, offer: Option<Offer>) -> Result<Self, Error> {
         for (at, protocol) in protocols.iter().enumerate() {
             if !is_token(protocol) {
-                let message = format!("the WebSocket protocol {protocol:?} is not a token");
+                // Some carry their credentials in such names, so none is repeated.
+                let message = format!("the WebSocket protocol number {} is not a token", at + 1);
                 return Err(Error::invalid_request(message));
             }
             if protocols[..at].contains(protocol) {
-                let message = format!("the WebSocket protocol {protocol:?} is offered twice");
+                let message = format!("the WebSocket protocol number {} is offered twice", at + 1);
                 return Err(Error::invalid_request(message));
             }
         }
@@ -112,7 +113,7 @@ impl Handshake {
         for token in tokens(headers, "Sec-WebSocket-Protocol") {
             let offered = |protocol: &&String| protocol.as_bytes() == token;
             let Some(protocol) = self.protocols.iter().find(offered) else {
-                let token = String::from_utf8_lossy(token);
+                let token = String::from_utf8_lossy(&token[..token.len().min(40)]);
                 let message = format!("the server chose the protocol {token:?}, not one offered");
                 return Err(message.into());
             };

@@ -337,7 +337,7 @@ impl fmt::Debug for WebSocketBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketBuilder")
             .field("request", &self.request)
-            .field("protocols", &self.protocols)
+            .field("protocols", &self.protocols.len())
             .finish_non_exhaustive()
     }
 }
