@@ -117,7 +117,7 @@ fn chat(socket: &WebSocket) -> Result<(), String> {
             Ok(()) => {}
             // Whoever read our output has seen enough: `chat … | head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                leave(socket);
+                let _ = socket.close(CloseCode::NORMAL, "");
                 break;
             }
             Err(error) => return Err(format!("cannot write what came: {error}")),
