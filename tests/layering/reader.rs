@@ -326,10 +326,14 @@ impl Reader<'_> {
     }
 }
 
-/// `cfg(test)`, `cfg(loom)` and what combines them, but not `cfg(not(test))`.
+/// `cfg(test)`, `cfg(loom)` and what combines them, but not `cfg(not(test))`, nor
+/// what a feature brings as well.
 fn is_for_tests(attribute: &[Token]) -> bool {
     let texts: Vec<&str> = attribute.iter().map(|token| token.text.as_str()).collect();
+    let is_shared =
+        texts.windows(3).any(|at| at == ["cfg", "(", "any"]) && texts.contains(&"feature");
     texts.contains(&"cfg")
+        && !is_shared
         && (0..texts.len())
             .any(|at| matches!(texts[at], "test" | "loom") && (at < 2 || texts[at - 2] != "not"))
 }
