@@ -160,6 +160,13 @@ impl World {
         state.idle = false;
     }
 
+    /// Time goes by outside of a wait: the engine's thread was held up.
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut state = self.state();
+        state.now += time;
+        state.horizon = state.horizon.max(state.now);
+    }
+
     /// Whether the last wait found nothing to tell up to the horizon.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().idle

@@ -53,7 +53,7 @@ pub(crate) struct Engine<N: Net> {
     pub(super) sockets: Table<Socket<N>>,
     pub(super) timers: Timers,
     pub(super) unfinished: Unfinished,
-    /// Read once a turn, after the wait.
+    /// Read after each wait, and when there is mail.
     pub(super) now: Instant,
     commands: Vec<Command>,
     events: Vec<Ready>,
@@ -149,6 +149,10 @@ impl<N: Net> Engine<N> {
     pub(crate) fn turn(&mut self) -> Turn {
         let mut commands = mem::take(&mut self.commands);
         self.mailbox.drain(&mut commands);
+        if !commands.is_empty() {
+            // What has come since the wait may have a limit that has passed since.
+            self.now = self.net.now();
+        }
         for command in commands.drain(..) {
             if self.command(command) == Turn::Stop {
                 return Turn::Stop;

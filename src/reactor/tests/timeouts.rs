@@ -62,6 +62,30 @@ fn limits_pass_while_there_is_no_connection() {
 }
 
 #[test]
+fn a_limit_that_passes_before_the_request_is_seen_ends_it() {
+    // SPEC T1: time that went by since the reactor's last wait counts.
+    for warm in [false, true] {
+        let mut sim = Sim::new();
+        if warm {
+            let probe = sim.go(get(HOST));
+            sim.peer(0).send(OK);
+            sim.settle();
+            drop(probe);
+            sim.peer(0).received();
+        }
+        let wires = sim.world.wires();
+        let probe = sim.start(get(HOST).total(ms(1)));
+        sim.world.pass(ms(1));
+        sim.engine.turn();
+        timed_out(&probe.error(), Timeout::Total, Phase::Total);
+        assert_eq!(sim.world.wires(), wires);
+        if warm {
+            assert_eq!(sim.peer(0).received(), b"");
+        }
+    }
+}
+
+#[test]
 fn the_connect_limit_spans_the_wait_and_the_dial() {
     // SPEC S11, T2: the wait for a slot counts, and the slot does not start it anew.
     let mut sim = dark();
