@@ -403,6 +403,10 @@ impl<S: Stream> Conn<S> {
                     self.upgraded = self.machine.is_sent_whole() && self.is_flushed();
                     return Ok(true);
                 }
+                Some(Event::End) => {
+                    sink.event(Event::End);
+                    return Ok(true);
+                }
                 Some(event) => {
                     let is_head = matches!(event, Event::Head(_));
                     sink.event(event);

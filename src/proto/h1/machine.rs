@@ -254,13 +254,22 @@ impl Machine {
     }
 
     /// Reads on. `None` means that the machine needs more bytes, or that the
-    /// reply is complete; bytes behind a complete reply stay in `input`.
+    /// reply is complete; bytes behind a complete reply stay in `input`. Behind
+    /// [`Event::End`] nothing comes, so nobody need ask again.
+    #[inline]
     pub(crate) fn receive(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Fault> {
+        // Asked twice an exchange before anything has come, and answered by the
+        // one who asks.
+        match self.receiving {
+            Receiving::Head(_) if input.is_empty() => Ok(None),
+            _ => self.receive_some(input),
+        }
+    }
+
+    fn receive_some(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Fault> {
         let event = match &mut self.receiving {
             Receiving::Idle | Receiving::Done => {
-                if !input.is_empty() {
-                    self.note(CloseReason::SurplusBytes);
-                }
+                self.judge_rest(input);
                 Ok(None)
             }
             Receiving::Closed => Ok(None),
@@ -268,7 +277,6 @@ impl Machine {
                 self.receiving = Receiving::Closed;
                 Ok(Some(Event::Upgrade))
             }
-            Receiving::Head(_) if input.is_empty() => return Ok(None),
             Receiving::Head(search) => match parse::head(search, input, &self.limits) {
                 Ok(Some((head, facts))) => self.take_head(head, facts).map(Some),
                 Ok(None) => Ok(None),
@@ -277,7 +285,10 @@ impl Machine {
             Receiving::Body(decoder) => decoder.decode(input, &self.limits),
         };
         match &event {
-            Ok(Some(Event::End)) => self.receiving = Receiving::Done,
+            Ok(Some(Event::End)) => {
+                self.receiving = Receiving::Done;
+                self.judge_rest(input);
+            }
             Ok(_) => {}
             Err(_) => self.fail(),
         }
@@ -475,6 +486,13 @@ impl Machine {
             }
             _ => return,
         };
+    }
+
+    /// What has come behind a complete reply.
+    fn judge_rest(&mut self, input: &BytesMut) {
+        if !input.is_empty() {
+            self.note(CloseReason::SurplusBytes);
+        }
     }
 
     fn fail_upload(&mut self) {

@@ -239,8 +239,14 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Lengths differ, so most fields cost one comparison; the usual spelling is
-    /// compared first, since that is cheaper.
+    /// Whether a name of this length may be one of those that [`Self::observe`]
+    /// looks for. Most are not.
+    #[inline]
+    pub(super) fn concerns(name_length: usize) -> bool {
+        matches!(name_length, 10 | 14 | 17)
+    }
+
+    /// The usual spelling is compared first, since that is cheaper.
     pub(super) fn observe(&mut self, name: &[u8], value: &[u8]) {
         match name.len() {
             10 if name == b"Connection" || name.eq_ignore_ascii_case(b"connection") => {

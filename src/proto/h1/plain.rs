@@ -22,31 +22,36 @@ const BEFORE_REASON: usize = 13;
 
 /// Takes a head off the input; `None`, and all is left, if it is not plain.
 pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHead, Facts)> {
-    let (version, status) = status_line(input)?;
+    let text: &[u8] = input;
+    let (version, status) = status_line(text)?;
     // Then every offset fits; more than this is no head.
-    u32::try_from(input.len()).ok()?;
-    let reason_end = line_end(input, BEFORE_REASON)?;
+    u32::try_from(text.len()).ok()?;
+    let reason_end = line_end(text, BEFORE_REASON)?;
     if reason_end > limits.max_line {
         return None;
     }
     let mut facts = Facts::default();
     let mut spans = [FieldSpan::default(); MOST];
+    let places = spans.get_mut(..limits.max_fields.min(MOST))?;
     let mut fields = 0;
     let mut line = reason_end + 2;
-    while input.get(line)? != &b'\r' {
-        let span = field(input, line)?;
-        let end = span.value.1 as usize;
-        if end - line > limits.max_field || fields >= limits.max_fields {
+    while text.get(line)? != &b'\r' {
+        let (colon, value, end) = field(text, line)?;
+        if end - line > limits.max_field {
             return None;
         }
-        *spans.get_mut(fields)? = span;
+        *places.get_mut(fields)? = FieldSpan {
+            name: (line as u32, colon as u32),
+            value: (value as u32, end as u32),
+        };
         fields += 1;
-        let (name, value) = (input.get(range(span.name))?, input.get(range(span.value))?);
-        facts.observe(name, value);
+        if Facts::concerns(colon - line) {
+            facts.observe(text.get(line..colon)?, text.get(value..end)?);
+        }
         line = end + 2;
     }
     let end = line + 2;
-    if input.get(line..end)? != b"\r\n" || end > limits.max_total() {
+    if text.get(line..end)? != b"\r\n" || end > limits.max_total() {
         return None;
     }
     let head = ResponseHead::new(
@@ -74,25 +79,22 @@ fn status_line(input: &[u8]) -> Option<(Version, StatusCode)> {
     Some((version, status.ok()?))
 }
 
-/// The field on the line that begins here. An empty value, or space behind one,
-/// is not plain.
-fn field(input: &[u8], line: usize) -> Option<FieldSpan> {
-    let colon = line + name_end(input.get(line..)?)?;
-    if colon == line || input.get(colon)? != &b':' {
+/// The field on the line that begins here: its colon, its value and its end. An
+/// empty value, or space behind one, is not plain.
+fn field(text: &[u8], line: usize) -> Option<(usize, usize, usize)> {
+    let colon = line + name_end(text.get(line..)?)?;
+    if colon == line || text.get(colon)? != &b':' {
         return None;
     }
-    let mut start = colon + 1;
-    while input.get(start)? == &b' ' {
-        start += 1;
+    let mut value = colon + 1;
+    while text.get(value)? == &b' ' {
+        value += 1;
     }
-    let end = line_end(input, start)?;
-    if end == start || input.get(end - 1)? == &b' ' {
+    let end = line_end(text, value)?;
+    if end == value || text.get(end - 1)? == &b' ' {
         return None;
     }
-    Some(FieldSpan {
-        name: (line as u32, colon as u32),
-        value: (start as u32, end as u32),
-    })
+    Some((colon, value, end))
 }
 
 /// Where the text that begins at `at` ends, if it ends in CRLF and no control
@@ -105,10 +107,13 @@ fn line_end(input: &[u8], at: usize) -> Option<usize> {
 /// How much stands before the first control character.
 #[inline(never)]
 fn text_end(text: &[u8]) -> Option<usize> {
-    // A borrow from the next lane would come only from one below that is hit
-    // itself, so the lowest hit is exact.
-    let below = |word: u64, least: u8| word.wrapping_sub(each(least)) & !word;
-    find(text, |word| below(word, b' ') | below(word ^ each(0x7f), 1))
+    // Below the space a lane wraps, above 0x7e it fills, and bytes above 0x7f are
+    // told by their own top bit. A borrow comes only from a lane below that is hit
+    // itself. A carry comes from 0xff alone, and makes a `~` behind it a hit: then
+    // the head is not plain.
+    find(text, |word| {
+        (word.wrapping_sub(each(b' ')) | word.wrapping_add(each(1))) & !word
+    })
 }
 
 /// How much stands before the first byte that is neither letter, digit nor
@@ -170,10 +175,6 @@ fn find(text: &[u8], judge: impl Fn(u64) -> u64) -> Option<usize> {
 /// Eight times the same byte.
 const fn each(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
-}
-
-fn range(span: (u32, u32)) -> std::ops::Range<usize> {
-    span.0 as usize..span.1 as usize
 }
 
 #[cfg(test)]
