@@ -186,6 +186,9 @@ impl Fields {
     }
 }
 
+/// Fields behind a body: boxed, since few have any.
+pub(crate) type Trailers = Option<Box<Fields>>;
+
 /// Two lists are equal when their fields are.
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
@@ -283,22 +286,69 @@ pub(crate) struct FieldSpan {
     pub(crate) value: (u32, u32),
 }
 
-/// A response head: the bytes that arrived and where the parts lie in them.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ResponseHead {
-    version: Version,
-    status: StatusCode,
-    bytes: Bytes,
-    reason: (u32, u32),
-    fields: Box<[FieldSpan]>,
+/// Where all fields lie, in order. The first ones, which are mostly all, take no
+/// memory of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spans {
+    near: [FieldSpan; NEAR],
+    used: usize,
+    far: Vec<FieldSpan>,
     /// A bit for each length a name has. Most fields that are asked for are not
     /// there, and mostly none is as long.
     lengths: u64,
 }
 
+const NEAR: usize = 16;
+
+impl Spans {
+    #[inline]
+    pub(crate) fn push(&mut self, span: FieldSpan) {
+        self.lengths |= length_bit(range(span.name).len());
+        match self.near.get_mut(self.used) {
+            Some(place) => {
+                *place = span;
+                self.used += 1;
+            }
+            None => self.far.push(span),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.used + self.far.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &FieldSpan> {
+        self.near.iter().take(self.used).chain(&self.far)
+    }
+}
+
+impl FromIterator<FieldSpan> for Spans {
+    fn from_iter<I: IntoIterator<Item = FieldSpan>>(all: I) -> Self {
+        let mut spans = Self::default();
+        for span in all {
+            spans.push(span);
+        }
+        spans
+    }
+}
+
 /// The bit of names as long as this one.
 fn length_bit(length: usize) -> u64 {
     1 << (length % 64)
+}
+
+/// A response head: the bytes that arrived and where the parts lie in them. Boxed:
+/// it goes through many hands.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ResponseHead(Box<Parts>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Parts {
+    version: Version,
+    status: StatusCode,
+    bytes: Bytes,
+    reason: (u32, u32),
+    fields: Spans,
 }
 
 impl ResponseHead {
@@ -309,54 +359,52 @@ impl ResponseHead {
         status: StatusCode,
         bytes: Bytes,
         reason: (u32, u32),
-        fields: Box<[FieldSpan]>,
+        fields: Spans,
     ) -> Self {
-        let lengths = fields
-            .iter()
-            .fold(0, |bits, span| bits | length_bit(range(span.name).len()));
-        Self {
+        Self(Box::new(Parts {
             version,
             status,
             bytes,
             reason,
             fields,
-            lengths,
-        }
+        }))
     }
 
     pub(crate) fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The reason phrase as it stood on the status line, possibly empty.
     pub(crate) fn reason(&self) -> &[u8] {
-        self.slice(self.reason)
+        self.slice(self.0.reason)
     }
 
     /// Names and values exactly as they arrived, in order (SPEC R3).
     pub(crate) fn raw_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields
+        self.0
+            .fields
             .iter()
             .map(|span| (self.slice(span.name), self.slice(span.value)))
     }
 
     /// Values of all fields of this name; `name` may have any case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields
+        self.0
+            .fields
             .iter()
             .filter(move |span| self.is_named(span, name))
             .map(|span| self.slice(span.value))
     }
 
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
-        if self.lengths & length_bit(name.len()) == 0 {
+        if self.0.fields.lengths & length_bit(name.len()) == 0 {
             return None;
         }
-        let mut fields = self.fields.iter();
+        let mut fields = self.0.fields.iter();
         let span = fields.find(|span| self.is_named(span, name))?;
         Some(self.slice(span.value))
     }
@@ -370,11 +418,11 @@ impl ResponseHead {
     /// The fields as a case-insensitive multimap. Built on each call; the
     /// caller keeps it. A field the map cannot hold is left out.
     pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.fields.len().min(MAP_CAPACITY));
-        for span in &self.fields {
-            let value = self.bytes.get(range(span.value)).map(|v| {
+        let mut map = HeaderMap::with_capacity(self.0.fields.len().min(MAP_CAPACITY));
+        for span in self.0.fields.iter() {
+            let value = self.0.bytes.get(range(span.value)).map(|v| {
                 // Sharing the head's bytes costs no copy of the value.
-                HeaderValue::from_maybe_shared(self.bytes.slice_ref(v))
+                HeaderValue::from_maybe_shared(self.0.bytes.slice_ref(v))
             });
             if let (Ok(name), Some(Ok(value))) =
                 (HeaderName::from_bytes(self.slice(span.name)), value)
@@ -387,7 +435,7 @@ impl ResponseHead {
     }
 
     fn slice(&self, span: (u32, u32)) -> &[u8] {
-        self.bytes.get(range(span)).unwrap_or_default()
+        self.0.bytes.get(range(span)).unwrap_or_default()
     }
 }
 
@@ -395,9 +443,9 @@ impl fmt::Debug for ResponseHead {
     // Values may hold cookies and tokens, so they are not printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseHead")
-            .field("version", &self.version)
-            .field("status", &self.status)
-            .field("fields", &self.fields.len())
+            .field("version", &self.0.version)
+            .field("status", &self.0.status)
+            .field("fields", &self.0.fields.len())
             .finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ use crate::dns::{self, CachedHost};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};
 use crate::handoff::slot::SlotSender;
-use crate::head::{Fields, RequestHead, ResponseHead};
+use crate::head::{RequestHead, ResponseHead, Trailers};
 use crate::pool;
 use crate::tls;
 #[cfg(feature = "websocket")]
@@ -230,7 +230,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     /// The body ended in the bytes that had arrived with the head.
-    Whole(Bytes, Fields),
+    Whole(Bytes, Trailers),
     /// The rest is still coming.
     Stream(PipeReader<BodyEnd>),
     /// There is none: the connection speaks another protocol now.
@@ -243,7 +243,7 @@ pub(crate) type BodyEnd = Result<Ending, Error>;
 /// What comes with the end of a body.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    pub(crate) trailers: Fields,
+    pub(crate) trailers: Trailers,
     /// Of the whole exchange.
     pub(crate) tally: Tally,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::cancel::{Aim, CancelHandle};
 use super::connector::Connector;
@@ -15,7 +16,7 @@ use crate::call::{About, ReadLimits, Reading};
 use crate::coding::{CodingFault, Decoder, Limits};
 use crate::error::{Error, Kind, Phase};
 use crate::handoff::pipe::{Item, PipeReader};
-use crate::head::Fields;
+use crate::head::Trailers;
 use crate::job::{BodyEnd, Cancel, Command, Ending, ExchangeId, ReplyBody, Stats, Tally, Tunnel};
 
 /// Decoded output is made in pieces of this size.
@@ -25,7 +26,7 @@ pub(crate) struct Body {
     source: Source,
     /// Most bodies are not coded, and a response is moved a few times.
     decoding: Option<Box<Decoding>>,
-    trailers: Fields,
+    trailers: Trailers,
     /// What the whole exchange moved, once its end has come through a pipe.
     tally: Option<Tally>,
     /// Rarely any.
@@ -70,7 +71,7 @@ pub(crate) enum Driver {
 }
 
 enum Source {
-    Whole(Bytes, Fields),
+    Whole(Bytes, Trailers),
     Stream(PipeReader<BodyEnd>),
     /// There is none, but a connection.
     Upgraded(Box<dyn Tunnel>),
@@ -98,7 +99,7 @@ impl Body {
         Self {
             source,
             decoding: None,
-            trailers: Fields::default(),
+            trailers: None,
             tally: None,
             unread: None,
             limits,
@@ -118,7 +119,7 @@ impl Body {
         Self {
             source: Source::Finished,
             decoding: None,
-            trailers: Fields::default(),
+            trailers: None,
             tally: None,
             unread: None,
             limits: Reading::default().limits,
@@ -220,7 +221,7 @@ impl Body {
             Source::Whole(bytes, trailers)
                 if self.decoding.is_none() && self.unread.is_none() && fits(bytes) =>
             {
-                self.trailers = std::mem::take(trailers);
+                self.trailers = trailers.take();
                 let bytes = std::mem::take(bytes);
                 self.source = Source::Ended;
                 Some(bytes)
@@ -443,7 +444,7 @@ impl Body {
                     }
                 },
                 Source::Whole(bytes, trailers) => {
-                    self.trailers = std::mem::take(trailers);
+                    self.trailers = trailers.take();
                     let bytes = std::mem::take(bytes);
                     self.source = Source::Ended;
                     return Poll::Ready(Ok(Some(bytes)));
@@ -481,8 +482,9 @@ impl Body {
     }
 
     /// The trailer fields, once the body was read to its end.
-    pub(crate) fn trailers(&self) -> &Fields {
-        &self.trailers
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        let trailers = self.trailers.as_ref();
+        trailers.map(|fields| fields.to_map()).unwrap_or_default()
     }
 
     pub(crate) fn max_buffered(&self) -> usize {

@@ -70,8 +70,7 @@ impl BodyReader {
     /// The trailer fields, once the body was read to its end; empty before.
     pub fn trailers(&self) -> HeaderMap {
         let body = self.body.as_ref();
-        body.map(|body| body.trailers().to_map())
-            .unwrap_or_default()
+        body.map(Body::trailers).unwrap_or_default()
     }
 
     /// Whether the end of the body has been received, whatever of it is read

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Outlet, keep_alive};
 use crate::conn::Sink;
 use crate::handoff::pipe::{Budget, Credit, MARK, pipe};
-use crate::head::{Fields, ResponseHead};
+use crate::head::{ResponseHead, Trailers};
 use crate::job::{BodyEnd, ReplyBody, Tally};
 use crate::proto::Event;
 
@@ -20,15 +20,22 @@ const SEVERAL: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Inbox {
     head: Option<ResponseHead>,
-    /// Mostly the only piece, and so not in a list.
+    /// Mostly the only piece.
     first: Bytes,
-    early: Vec<Bytes>,
-    /// Small pieces behind `early`, joined.
-    tail: BytesMut,
+    more: Option<Box<More>>,
     held: usize,
     /// Above this, reading waits until the head is handed out.
     high: usize,
-    trailers: Fields,
+}
+
+/// What few responses bring before their head is handed out.
+#[derive(Debug, Default)]
+struct More {
+    /// Pieces behind the first.
+    early: Vec<Bytes>,
+    /// Small pieces behind `early`, joined.
+    tail: BytesMut,
+    trailers: Trailers,
     /// Ends of chunks, if they are told: how many pieces come before each.
     marks: Vec<usize>,
 }
@@ -38,12 +45,9 @@ impl Inbox {
         Self {
             head: None,
             first: Bytes::new(),
-            early: Vec::new(),
-            tail: BytesMut::new(),
+            more: None,
             held: 0,
             high,
-            trailers: Fields::default(),
-            marks: Vec::new(),
         }
     }
 
@@ -61,23 +65,26 @@ impl Inbox {
     }
 
     /// A complete response; `None` without a head.
-    pub(crate) fn into_whole(mut self, tally: Tally) -> Option<(ResponseHead, ReplyBody)> {
-        if !self.marks.is_empty() {
-            return self.into_marked(tally);
-        }
-        self.close_tail();
-        let body = match self.early.is_empty() {
-            true => self.first,
-            false => {
-                let mut all = BytesMut::with_capacity(self.held);
-                all.extend_from_slice(&self.first);
-                for piece in &self.early {
-                    all.extend_from_slice(piece);
-                }
-                all.freeze()
+    pub(crate) fn into_whole(self, tally: Tally) -> Option<(ResponseHead, ReplyBody)> {
+        let (body, trailers) = match self.more {
+            None => (self.first, None),
+            Some(more) if !more.marks.is_empty() => {
+                let marked = Self {
+                    more: Some(more),
+                    ..self
+                };
+                return marked.into_marked(tally);
+            }
+            Some(mut more) => {
+                more.close_tail();
+                let body = match more.early.is_empty() {
+                    true => self.first,
+                    false => joined(self.held, &self.first, &more.early),
+                };
+                (body, more.trailers)
             }
         };
-        Some((self.head?, ReplyBody::Whole(body, self.trailers)))
+        Some((self.head?, ReplyBody::Whole(body, trailers)))
     }
 
     /// One whose chunks are to be told apart goes through a pipe.
@@ -92,33 +99,36 @@ impl Inbox {
     }
 
     /// A response whose body goes on.
-    pub(crate) fn into_stream(
-        mut self,
-        budget: Budget,
-    ) -> Option<(ResponseHead, ReplyBody, Outlet)> {
-        self.close_tail();
+    pub(crate) fn into_stream(self, budget: Budget) -> Option<(ResponseHead, ReplyBody, Outlet)> {
         let head = self.head?;
+        let mut more = self.more.unwrap_or_default();
+        more.close_tail();
         let (mut writer, reader) = pipe::<BodyEnd>(budget);
         let mut has_room = true;
-        let mut marks = self.marks.into_iter().peekable();
-        for (before, piece) in [self.first].into_iter().chain(self.early).enumerate() {
+        let mut marks = more.marks.into_iter().peekable();
+        for (before, piece) in [self.first].into_iter().chain(more.early).enumerate() {
             has_room = writer.push(piece) != Credit::Full;
             if marks.next_if_eq(&(before + 1)).is_some() {
                 has_room = writer.mark() != Credit::Full;
             }
         }
-        let outlet = Outlet::new(writer, has_room, self.trailers, keep_alive(&head));
+        let outlet = Outlet::new(writer, has_room, more.trailers, keep_alive(&head));
         Some((head, ReplyBody::Stream(reader), outlet))
     }
-}
 
-impl Inbox {
     fn push(&mut self, data: Bytes) {
         let is_first = self.held == 0;
         self.held += data.len();
-        if is_first {
-            self.first = data;
-        } else if data.len() < SMALL && self.early.len() >= SEVERAL && self.marks.is_empty() {
+        match is_first {
+            true => self.first = data,
+            false => self.more.get_or_insert_default().push(data),
+        }
+    }
+}
+
+impl More {
+    fn push(&mut self, data: Bytes) {
+        if data.len() < SMALL && self.early.len() >= SEVERAL && self.marks.is_empty() {
             self.tail.extend_from_slice(&data);
         } else {
             self.close_tail();
@@ -128,7 +138,6 @@ impl Inbox {
 
     fn mark(&mut self) {
         self.close_tail();
-        self.held += MARK;
         self.marks.push(1 + self.early.len());
     }
 
@@ -139,13 +148,28 @@ impl Inbox {
     }
 }
 
+/// All pieces as one.
+fn joined(length: usize, first: &Bytes, others: &[Bytes]) -> Bytes {
+    let mut all = BytesMut::with_capacity(length);
+    all.extend_from_slice(first);
+    for piece in others {
+        all.extend_from_slice(piece);
+    }
+    all.freeze()
+}
+
 impl Sink for Inbox {
     fn event(&mut self, event: Event) {
         match event {
             Event::Head(head) => self.head = Some(head),
             Event::Data(data) => self.push(data),
-            Event::ChunkEnd => self.mark(),
-            Event::Trailers(trailers) => self.trailers = trailers,
+            Event::ChunkEnd => {
+                self.held += MARK;
+                self.more.get_or_insert_default().mark();
+            }
+            Event::Trailers(trailers) => {
+                self.more.get_or_insert_default().trailers = Some(Box::new(trailers));
+            }
             Event::Informational(_) | Event::End | Event::Upgrade => {}
         }
     }
@@ -172,6 +196,7 @@ mod tests {
     use http::{StatusCode, Version};
 
     use super::*;
+    use crate::head::Spans;
 
     #[test]
     fn many_small_pieces_are_few_entries_and_the_same_bytes() {
@@ -182,17 +207,14 @@ mod tests {
             want.extend_from_slice(&piece);
             inbox.event(Event::Data(piece.into()));
         }
-        assert!(
-            inbox.early.len() <= SEVERAL + 2 * 10,
-            "{}",
-            inbox.early.len()
-        );
+        let entries = inbox.more.as_ref().map_or(0, |more| more.early.len());
+        assert!(entries <= SEVERAL + 2 * 10, "{entries}");
         inbox.head = Some(ResponseHead::new(
             Version::HTTP_11,
             StatusCode::OK,
             Bytes::new(),
             (0, 0),
-            Box::new([]),
+            Spans::default(),
         ));
         match inbox.into_whole(Tally::default()) {
             Some((_, ReplyBody::Whole(body, _))) => assert_eq!(body, want),

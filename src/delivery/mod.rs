@@ -146,7 +146,7 @@ mod tests {
             StatusCode::OK,
             Bytes::from(bytes),
             (0, 0),
-            Box::new([span]),
+            [span].into_iter().collect(),
         );
         keep_alive(&head).map(|d| d.as_secs())
     }

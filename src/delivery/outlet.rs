@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::conn::Sink;
 use crate::error::Error;
 use crate::handoff::pipe::{Credit, PipeWriter};
-use crate::head::Fields;
+use crate::head::Trailers;
 use crate::job::{BodyEnd, Ending, Tally};
 use crate::proto::Event;
 
 #[derive(Debug)]
 pub(crate) struct Outlet {
     writer: PipeWriter<BodyEnd>,
-    trailers: Fields,
+    trailers: Trailers,
     has_room: bool,
     /// The reader has gone without a word, with the answer nobody took.
     abandoned: bool,
@@ -23,7 +23,7 @@ impl Outlet {
     pub(super) fn new(
         writer: PipeWriter<BodyEnd>,
         has_room: bool,
-        trailers: Fields,
+        trailers: Trailers,
         keep_alive: Option<Duration>,
     ) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Sink for Outlet {
                 let credit = self.writer.mark();
                 self.note(credit);
             }
-            Event::Trailers(trailers) => self.trailers = trailers,
+            Event::Trailers(trailers) => self.trailers = Some(Box::new(trailers)),
             Event::Head(_) | Event::Informational(_) | Event::End | Event::Upgrade => {}
         }
     }

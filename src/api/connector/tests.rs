@@ -21,7 +21,7 @@ use crate::call::{About, ReadLimits, Reading, Told};
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
-use crate::head::{BodyLength, Fields, RequestHead, ResponseHead};
+use crate::head::{BodyLength, Fields, RequestHead, ResponseHead, Spans};
 use crate::job::{
     BodyEnd, Exchange, ExchangeLimits, Facts, LinkFacts, Loan, PoolKey, ReplyBody, Tally, Tunnel,
     Upload,
@@ -158,7 +158,7 @@ fn about() -> About {
             StatusCode::OK,
             Bytes::new(),
             (0, 0),
-            Box::new([]),
+            Spans::default(),
         ),
         facts: facts(),
         asked: Mutex::new(asked()),

@@ -178,8 +178,7 @@ impl Response {
 
     /// The trailer fields, once the body was read to its end; empty before.
     pub fn trailers(&self) -> HeaderMap {
-        self.with_body(|body| body.trailers().to_map())
-            .unwrap_or_default()
+        self.with_body(Body::trailers).unwrap_or_default()
     }
 
     /// A handle with which any thread can break off the body while this one

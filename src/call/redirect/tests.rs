@@ -45,7 +45,7 @@ fn reply(status: u16, field: &str, value: &[u8]) -> ResponseHead {
         StatusCode::from_u16(status).unwrap(),
         Bytes::from(bytes),
         (0, 0),
-        Box::new([span]),
+        [span].into_iter().collect(),
     )
 }
 

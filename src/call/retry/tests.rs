@@ -17,7 +17,7 @@ fn head(fields: &[(&str, &str)]) -> ResponseHead {
         name: push(name),
         value: push(value),
     });
-    let spans: Box<[_]> = spans.collect();
+    let spans = spans.collect();
     let status = StatusCode::SERVICE_UNAVAILABLE;
     ResponseHead::new(Version::HTTP_11, status, Bytes::from(bytes), (0, 0), spans)
 }

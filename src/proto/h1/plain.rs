@@ -12,10 +12,7 @@ use http::{StatusCode, Version};
 
 use super::machine::Limits;
 use super::parse::Facts;
-use crate::head::{FieldSpan, ResponseHead};
-
-/// More fields are not plain.
-const MOST: usize = 32;
+use crate::head::{FieldSpan, ResponseHead, Spans};
 
 /// "HTTP/1.1 200 "
 const BEFORE_REASON: usize = 13;
@@ -31,20 +28,17 @@ pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHea
         return None;
     }
     let mut facts = Facts::default();
-    let mut spans = [FieldSpan::default(); MOST];
-    let places = spans.get_mut(..limits.max_fields.min(MOST))?;
-    let mut fields = 0;
+    let mut spans = Spans::default();
     let mut line = reason_end + 2;
     while text.get(line)? != &b'\r' {
         let (colon, value, end) = field(text, line)?;
-        if end - line > limits.max_field {
+        if end - line > limits.max_field || spans.len() >= limits.max_fields {
             return None;
         }
-        *places.get_mut(fields)? = FieldSpan {
+        spans.push(FieldSpan {
             name: (line as u32, colon as u32),
             value: (value as u32, end as u32),
-        };
-        fields += 1;
+        });
         if Facts::concerns(colon - line) {
             facts.observe(text.get(line..colon)?, text.get(value..end)?);
         }
@@ -59,7 +53,7 @@ pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHea
         status,
         input.split_to(end).freeze(),
         (BEFORE_REASON as u32, reason_end as u32),
-        spans.get(..fields)?.into(),
+        spans,
     );
     Some((head, facts))
 }
