@@ -21,22 +21,25 @@ use crate::sync::{Arc, Mutex, lock};
 pub(crate) fn slot<T>() -> (SlotSender<T>, SlotReceiver<T>) {
     let state = Arc::new(Mutex::new(State::Waiting(None)));
     let sender = SlotSender {
-        state: Arc::clone(&state),
+        state: Some(Arc::clone(&state)),
     };
-    (sender, SlotReceiver { state })
+    let receiver = SlotReceiver { state: Some(state) };
+    (sender, receiver)
 }
 
 /// The end that fills the slot. Dropped without a fill, the receiver sees
 /// `None`.
 #[derive(Debug)]
 pub(crate) struct SlotSender<T> {
-    state: Arc<Mutex<State<T>>>,
+    /// Gone once it is filled.
+    state: Option<Arc<Mutex<State<T>>>>,
 }
 
 /// The end that waits for the value. Dropped, a later fill fails.
 #[derive(Debug)]
 pub(crate) struct SlotReceiver<T> {
-    state: Arc<Mutex<State<T>>>,
+    /// Gone once nothing more will come.
+    state: Option<Arc<Mutex<State<T>>>>,
 }
 
 #[derive(Debug)]
@@ -53,8 +56,11 @@ enum State<T> {
 impl<T> SlotSender<T> {
     /// Hands `value` over and wakes the receiver; gives it back if there is
     /// none any more.
-    pub(crate) fn fill(self, value: T) -> Result<(), T> {
-        let mut state = lock(&self.state);
+    pub(crate) fn fill(mut self, value: T) -> Result<(), T> {
+        let Some(state) = self.state.take() else {
+            return Err(value);
+        };
+        let mut state = lock(&state);
         let State::Waiting(waker) = &mut *state else {
             drop(state);
             return Err(value);
@@ -69,8 +75,11 @@ impl<T> SlotSender<T> {
 
 impl<T> Drop for SlotSender<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
         // After a fill, and when nobody listens, there is nothing to say.
+        let Some(state) = self.state.take() else {
+            return;
+        };
+        let mut state = lock(&state);
         if let State::Waiting(waker) = &mut *state {
             let waker = waker.take();
             *state = State::Over;
@@ -84,20 +93,29 @@ impl<T> SlotReceiver<T> {
     /// The value; `None` when the sender was dropped or the value has been
     /// taken already. While pending, the last waker is the one that counts.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = lock(&self.state);
+        let Some(shared) = &self.state else {
+            return Poll::Ready(None);
+        };
+        let mut state = lock(shared);
         if let State::Waiting(waker) = &mut *state {
             let replaced = register(waker, cx);
             drop(state);
             drop(replaced);
             return Poll::Pending;
         }
-        Poll::Ready(state.take())
+        let value = state.take();
+        drop(state);
+        self.state = None;
+        Poll::Ready(value)
     }
 }
 
 impl<T> Drop for SlotReceiver<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let Some(state) = self.state.take() else {
+            return;
+        };
+        let mut state = lock(&state);
         let left = mem::replace(&mut *state, State::Abandoned);
         drop(state);
         drop(left);
