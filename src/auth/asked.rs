@@ -138,12 +138,13 @@ impl From<DigestAuth> for Auth {
     fn from(of: DigestAuth) -> Self {
         // Only uniqueness matters, no other memory hangs on the order.
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(Repr::Asked(Asked(Arc::new(Inner {
+        Repr::Asked(Asked(Arc::new(Inner {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             mistake: mistake(&of.login),
             of,
             state: Mutex::default(),
-        }))))
+        })))
+        .into()
     }
 }
 

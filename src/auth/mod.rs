@@ -17,6 +17,7 @@ mod digest;
 mod netrc;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -58,9 +59,8 @@ use crate::error::Error;
 /// # drop(request);
 /// ```
 #[derive(Clone)]
-pub struct Auth(Repr);
+pub struct Auth(Arc<Repr>);
 
-#[derive(Clone)]
 enum Repr {
     /// Known beforehand; or what is wrong with it.
     Field(Result<HeaderValue, &'static str>),
@@ -114,7 +114,7 @@ impl Auth {
     /// A bearer token (RFC 6750). Characters no header may hold are an error
     /// at the verb.
     pub fn bearer(token: impl AsRef<str>) -> Self {
-        Self(Repr::Field(sensitive(format!("Bearer {}", token.as_ref()))))
+        Repr::Field(sensitive(format!("Bearer {}", token.as_ref()))).into()
     }
 
     /// User name and password of a URL, percent-decoded; `None` without both
@@ -135,7 +135,7 @@ impl Auth {
 
     /// What is known beforehand; an answer comes from [`Auth::asked`].
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Error> {
-        match &self.0 {
+        match &*self.0 {
             Repr::Field(field) => field.clone().map(Some).map_err(Error::invalid_request),
             Repr::Asked(_) => Ok(None),
         }
@@ -157,7 +157,7 @@ impl Auth {
     }
 
     pub(crate) fn asked(&self) -> Option<&Asked> {
-        match &self.0 {
+        match &*self.0 {
             Repr::Asked(asked) => Some(asked),
             Repr::Field(_) => None,
         }
@@ -166,7 +166,13 @@ impl Auth {
 
 impl From<BasicAuth> for Auth {
     fn from(basic: BasicAuth) -> Self {
-        Self(Repr::Field(basic.value()))
+        Repr::Field(basic.value()).into()
+    }
+}
+
+impl From<Repr> for Auth {
+    fn from(repr: Repr) -> Self {
+        Self(Arc::new(repr))
     }
 }
 

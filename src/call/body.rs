@@ -14,7 +14,9 @@ use crate::job::{Begin, Pieces, Upload};
 /// What a request carries. Cloning shares it: a source that can be read once is
 /// spent by whoever begins first.
 #[derive(Clone)]
-pub(crate) struct RequestBody {
+pub(crate) struct RequestBody(Arc<Parts>);
+
+struct Parts {
     content: Content,
     content_type: Option<HeaderValue>,
 }
@@ -73,29 +75,29 @@ impl RequestBody {
     /// What is said of the type of nothing is nothing (SPEC H6).
     pub(crate) fn new(content: Content, content_type: Option<HeaderValue>) -> Self {
         let is_empty = content.length() == Some(0);
-        Self {
+        Self(Arc::new(Parts {
             content,
             content_type: content_type.filter(|_| !is_empty),
-        }
+        }))
     }
 
     /// The type that is announced unless the request has one of its own.
     pub(crate) fn content_type(&self) -> Option<&HeaderValue> {
-        self.content_type.as_ref()
+        self.0.content_type.as_ref()
     }
 
     pub(crate) fn content(&self) -> &Content {
-        &self.content
+        &self.0.content
     }
 
     /// The whole length, where it is known.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.content.length()
+        self.0.content.length()
     }
 
     /// Whether this can be sent any number of times (SPEC B8).
     pub(crate) fn is_replayable(&self) -> bool {
-        match &self.content {
+        match &self.0.content {
             Content::Memory(_) => true,
             Content::Source(source) => source.is_replayable(),
         }
@@ -104,7 +106,7 @@ impl RequestBody {
     /// Whether it cannot be sent any more: it has been begun, and is not
     /// replayable. What asks before a redirect or a second attempt asks this.
     pub(crate) fn is_spent(&self) -> bool {
-        match &self.content {
+        match &self.0.content {
             Content::Memory(_) => false,
             Content::Source(source) => source.is_spent(),
         }
@@ -112,7 +114,7 @@ impl RequestBody {
 
     /// The body for one exchange.
     pub(crate) fn upload(&self) -> Upload {
-        match &self.content {
+        match &self.0.content {
             Content::Memory(pieces) => pieces.clone().into(),
             Content::Source(source) => Upload::later(Arc::clone(source).begin()),
         }

@@ -16,7 +16,8 @@ use crate::handoff::feed::{Fed, FeedReader};
 pub(crate) enum Upload {
     #[default]
     Nothing,
-    Memory(Pieces),
+    /// Boxed, since most requests carry nothing.
+    Memory(Box<Pieces>),
     Feed(Box<Feed>),
 }
 
@@ -212,7 +213,7 @@ impl From<Pieces> for Upload {
     fn from(pieces: Pieces) -> Self {
         match pieces.is_empty() {
             true => Self::Nothing,
-            false => Self::Memory(pieces),
+            false => Self::Memory(Box::new(pieces)),
         }
     }
 }
