@@ -106,7 +106,7 @@ impl Fields {
     /// Adds printable ASCII without spaces; false when it is anything else.
     #[must_use]
     pub(crate) fn append_word(&mut self, name: &'static str, value: &str) -> bool {
-        let is_word = value.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_word = is_graphic(value.as_bytes());
         if is_word {
             self.write(name.as_bytes(), value.as_bytes());
         }
@@ -207,6 +207,25 @@ fn mark(name: &[u8]) -> u32 {
         _ => 0,
     };
     1 << ((ends + name.len()) % 32)
+}
+
+/// Whether all of it is printable ASCII without spaces.
+pub(crate) fn is_graphic(text: &[u8]) -> bool {
+    let each = |byte| u64::from_le_bytes([byte; 8]);
+    // What is below `!` wraps, and above `~` fills its lane or has filled it. A
+    // lane changes another only where it is itself found.
+    let odd = |chunk: &[u8; 8]| {
+        let word = u64::from_le_bytes(*chunk);
+        (word.wrapping_sub(each(b'!')) | word.wrapping_add(each(1)) | word) & each(0x80)
+    };
+    match text.last_chunk() {
+        // The last eight may be looked at twice in part.
+        Some(last) => {
+            let chunks = text.as_chunks().0.iter();
+            chunks.fold(odd(last), |all, chunk| all | odd(chunk)) == 0
+        }
+        None => text.iter().all(u8::is_ascii_graphic),
+    }
 }
 
 struct Line<'a> {

@@ -382,15 +382,6 @@ impl PoolKey {
         let name = self.0.server_name.as_deref().unwrap_or(self.host());
         self.tls().map(|client| (client, name))
     }
-
-    /// Whether [`PoolKey::new`] would make this key of the same parts.
-    pub(crate) fn names(&self, host: &str, port: u16, tls: Option<&tls::Client>) -> bool {
-        *self.host() == *host
-            && self.port() == port
-            && self.tls() == tls
-            && self.0.server_name.is_none()
-            && self.0.route.is_none()
-    }
 }
 
 impl PartialEq for PoolKey {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::HeaderValue;
-use url::Url;
+use url::{Position, Url};
 
 use super::sensitive;
 use crate::error::Error;
@@ -76,7 +76,9 @@ impl BasicAuth {
     /// assert_eq!(BasicAuth::from_url(&url), Some(BasicAuth::new("user", "pass word")));
     /// ```
     pub fn from_url(url: &Url) -> Option<Self> {
-        if url.username().is_empty() && url.password().is_none() {
+        // "http://" and then the host, without anything between: in one step what
+        // asking for both would say in two.
+        if url[..Position::BeforeHost].len() <= url.scheme().len() + 3 {
             return None;
         }
         let decode = |text: &str| {
@@ -309,6 +311,14 @@ mod tests {
         // SPEC A4
         let of = |url: &str| BasicAuth::from_url(&Url::parse(url).unwrap());
         assert_eq!(of("http://host/"), None);
+        for url in [
+            "http://@host/",
+            "http://:@host/",
+            "mailto:a@b",
+            "file:///a@b",
+        ] {
+            assert_eq!(of(url), None, "{url}");
+        }
         let plain = BasicAuth::new("a@b", "c d");
         assert_eq!(of("http://a%40b:c%20d@host/"), Some(plain));
         assert_eq!(of("http://u@host/"), Some(BasicAuth::new("u", "")));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use url::Url;
+use url::{Position, Url};
 
 use super::retry::Spent;
 use super::{Cookies, Hsts, TlsSource};
@@ -24,8 +24,8 @@ struct Shared {
     /// The connector's.
     config: Arc<Config>,
     spent: Spent,
-    /// The key of the request before: most go where that one went.
-    last: Mutex<Option<PoolKey>>,
+    /// The key of the request before, and its origin: most go where that one went.
+    last: Mutex<Option<(Box<str>, PoolKey)>>,
 }
 
 impl Context {
@@ -91,22 +91,26 @@ impl Context {
         Some(found.into())
     }
 
-    /// [`PoolKey::new`], or the last one if it is the same.
-    pub(super) fn key(&self, host: &str, port: u16, tls: Option<Client>) -> PoolKey {
+    /// The key of the request before, if it is that of this URL and TLS client.
+    pub(super) fn last_key(&self, url: &Url, tls: Option<&Client>) -> Option<PoolKey> {
         // Waiting for another thread costs more than a key does. A poisoned
         // lock is one that is never free.
-        let Ok(mut last) = self.0.last.try_lock() else {
-            return PoolKey::new(host, port, tls);
-        };
-        if let Some(key) = &*last
-            && key.names(host, port, tls.as_ref())
-        {
-            return key.clone();
-        }
-        let key = PoolKey::new(host, port, tls);
-        *last = Some(key.clone());
-        key
+        let last = self.0.last.try_lock().ok()?;
+        let (origin, key) = last.as_ref()?;
+        (**origin == *origin_of(url) && key.tls() == tls).then(|| key.clone())
     }
+
+    pub(super) fn keep_key(&self, url: &Url, key: &PoolKey) {
+        if let Ok(mut last) = self.0.last.try_lock() {
+            *last = Some((origin_of(url).into(), key.clone()));
+        }
+    }
+}
+
+/// As the URL spells it, which is always the same way. A request's URL has no
+/// credentials there.
+fn origin_of(url: &Url) -> &str {
+    &url[..Position::BeforePath]
 }
 
 #[cfg(all(test, not(loom)))]
@@ -120,20 +124,35 @@ mod tests {
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
         let context = Context::new(tls, Cookies::None, None, None, Arc::default());
-        for (host, port) in [("a", 80), ("a", 80), ("b", 80), ("b", 81), ("a", 80)] {
-            let key = context.key(host, port, None);
-            assert_eq!((key.host(), key.port()), (host, port));
-            assert_eq!(key, PoolKey::new(host, port, None));
+        let kept = |url: &str, tls: Option<&Client>| {
+            let url = Url::parse(url).unwrap();
+            context.last_key(&url, tls)
+        };
+        let keep = |url: &str, tls: Option<&Client>| {
+            let url = Url::parse(url).unwrap();
+            let port = url.port_or_known_default().unwrap();
+            let key = PoolKey::new(url.host_str().unwrap(), port, tls.cloned());
+            context.keep_key(&url, &key);
+            key
+        };
+        assert_eq!(kept("http://a/", None), None);
+        for origin in ["http://a", "http://b", "http://b:81", "http://[::1]:8"] {
+            let key = keep(origin, None);
+            assert_eq!(kept(&format!("{origin}/path?query"), None), Some(key));
+            for other in ["http://c/", "https://a/", "http://a:8/", "http://aa/"] {
+                assert_eq!(kept(other, None), None, "{other} behind {origin}");
+            }
         }
+        keep("http://a:80", None);
+        assert!(kept("http://a/", None).is_some());
         #[cfg(feature = "tls")]
         {
             let build = || Client::build(&crate::tls::Settings::default()).unwrap();
             let (one, other) = (build(), build());
-            let plain = context.key("a", 443, None);
-            let first = context.key("a", 443, Some(one.clone()));
-            assert_ne!(plain, first);
-            assert_eq!(first, context.key("a", 443, Some(one)));
-            assert_ne!(first, context.key("a", 443, Some(other)));
+            let first = keep("https://a/", Some(&one));
+            assert_eq!(kept("https://a/", Some(&one)), Some(first));
+            assert_eq!(kept("https://a/", Some(&other)), None);
+            assert_eq!(kept("http://a/", None), None);
         }
     }
 }

@@ -71,7 +71,6 @@ use crate::job::{
     Advance, Exchange, ExchangeLimits, Facts, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
     RequestInfo, Stats, Upload,
 };
-use crate::tls::Client;
 use redirect::Decision;
 use unauthorized::Turn;
 
@@ -228,7 +227,7 @@ impl Call {
         tls: Option<TlsSource>,
         now: Instant,
         slot: SlotSender<Told>,
-    ) -> Self {
+    ) -> Box<Self> {
         let deadline = settings
             .timeouts
             .effective_total()
@@ -240,7 +239,7 @@ impl Call {
                 .proxy
                 .as_ref()
                 .is_some_and(|ways| ways.is_waited(&request));
-        Self {
+        Box::new(Self {
             request,
             settings,
             context,
@@ -256,7 +255,7 @@ impl Call {
             deadline,
             waited,
             slot,
-        }
+        })
     }
 
     /// The exchange of the current hop.
@@ -338,35 +337,35 @@ impl Call {
                 return Err(Error::new(Kind::InvalidUrl, message).with_phase(Phase::Request));
             }
         };
+        let name = match &self.request.extra {
+            Some(extra) => extra.server_name.as_deref(),
+            None => None,
+        };
+        let route = self.way.as_ref().and_then(|way| way.route());
+        // The session keeps the last key, but none of a request's own TLS client,
+        // server name or route.
+        let is_kept = self.tls.is_none() && name.is_none() && route.is_none();
+        if is_kept && let Some(key) = self.context.last_key(url, tls.as_ref()) {
+            return Ok(key);
+        }
         let port = url.port_or_known_default().unwrap_or_default();
+        let new = |host: &str| match route {
+            Some(route) => PoolKey::routed(host, port, tls, name, route),
+            None => PoolKey::for_server(host, port, tls, name),
+        };
         let key = match (url.host(), url.host_str()) {
-            (Some(Host::Ipv6(address)), _) => {
-                // The URL's own spelling has brackets.
-                self.key(&address.to_string(), port, tls)
-            }
-            (Some(_), Some(host)) if !host.is_empty() => self.key(host, port, tls),
+            // The URL's own spelling has brackets.
+            (Some(Host::Ipv6(address)), _) => new(&address.to_string()),
+            (Some(_), Some(host)) if !host.is_empty() => new(host),
             _ => {
                 let error = Error::new(Kind::InvalidUrl, "the URL has no host");
                 return Err(error.with_phase(Phase::Request));
             }
         };
+        if is_kept {
+            self.context.keep_key(url, &key);
+        }
         Ok(key)
-    }
-
-    /// The session keeps the last key, but none of a request's own TLS client or
-    /// server name.
-    fn key(&self, host: &str, port: u16, tls: Option<Client>) -> PoolKey {
-        let name = match &self.request.extra {
-            Some(extra) => extra.server_name.as_deref(),
-            None => None,
-        };
-        if let Some(route) = self.way.as_ref().and_then(|way| way.route()) {
-            return PoolKey::routed(host, port, tls, name, route);
-        }
-        match (&self.tls, name) {
-            (None, None) => self.context.key(host, port, tls),
-            (_, name) => PoolKey::for_server(host, port, tls, name),
-        }
     }
 
     /// What follows this outcome.

@@ -61,6 +61,19 @@ fn only_words_are_taken_unchecked() {
 }
 
 #[test]
+fn what_is_printable_is_told_wherever_it_stands() {
+    for length in 0..20 {
+        let text = vec![b'~'; length];
+        assert!(is_graphic(&text));
+        for (at, byte) in (0..length).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
+            let mut text = text.clone();
+            text[at] = byte;
+            assert_eq!(is_graphic(&text), byte.is_ascii_graphic(), "{byte} at {at}");
+        }
+    }
+}
+
+#[test]
 fn a_target_stands_in_front_of_the_fields_and_is_none_of_them() {
     let plain = fields(&[("a", "1"), ("b", "2"), ("a", "3")]);
     let mut list = Fields::behind(b"/x: y", 0);

@@ -288,7 +288,7 @@ impl RequestBuilder {
         let now = Instant::now();
         let call = Call::new(request, self.settings, context, self.tls, now, sender);
         let is_waited = call.is_waited();
-        let exchange = Box::new(call).into_exchange().map_err(|(_, error)| error)?;
+        let exchange = call.into_exchange().map_err(|(_, error)| error)?;
         let id = ExchangeId::next();
         let leased = match driver {
             Driver::Caller => connector.carry(id, exchange, now)?,

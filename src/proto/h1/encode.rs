@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::Version;
 
-use crate::head::RequestHead;
+use crate::head::{RequestHead, is_graphic};
 use crate::proto::Fault;
 
 /// Writes the head, empty line included (RFC 9112 §2.1).
@@ -31,14 +31,12 @@ pub(super) fn head(head: &RequestHead, out: &mut Vec<u8>) {
 /// line end in a URL and a second request on the wire: what would end the
 /// target is percent-encoded, whatever the layers above have let through.
 fn target(target: &[u8], out: &mut Vec<u8>) {
-    let ends = |b: &u8| *b <= b' ' || *b == 0x7f;
-    // All of it, whatever is found on the way: so many bytes are judged at once.
-    if !target.iter().fold(false, |any, byte| any | ends(byte)) {
+    if is_graphic(target) {
         out.extend_from_slice(target);
         return;
     }
     for byte in target {
-        if ends(byte) {
+        if *byte <= b' ' || *byte == 0x7f {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());
         } else {
             out.push(*byte);
