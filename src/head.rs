@@ -305,56 +305,13 @@ pub(crate) struct FieldSpan {
     pub(crate) value: (u32, u32),
 }
 
-/// Where all fields lie, in order. The first ones, which are mostly all, take no
-/// memory of their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spans {
-    near: [FieldSpan; NEAR],
-    used: usize,
-    far: Vec<FieldSpan>,
-    /// A bit for each length a name has. Most fields that are asked for are not
-    /// there, and mostly none is as long.
-    lengths: u64,
-}
-
-const NEAR: usize = 16;
-
-impl Spans {
-    #[inline]
-    pub(crate) fn push(&mut self, span: FieldSpan) {
-        self.lengths |= length_bit(range(span.name).len());
-        match self.near.get_mut(self.used) {
-            Some(place) => {
-                *place = span;
-                self.used += 1;
-            }
-            None => self.far.push(span),
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.used + self.far.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &FieldSpan> {
-        self.near.iter().take(self.used).chain(&self.far)
-    }
-}
-
-impl FromIterator<FieldSpan> for Spans {
-    fn from_iter<I: IntoIterator<Item = FieldSpan>>(all: I) -> Self {
-        let mut spans = Self::default();
-        for span in all {
-            spans.push(span);
-        }
-        spans
-    }
-}
-
 /// The bit of names as long as this one.
 fn length_bit(length: usize) -> u64 {
     1 << (length % 64)
 }
+
+/// Fields for which a response head needs no memory beside its own.
+const NEAR: usize = 16;
 
 /// A response head: the bytes that arrived and where the parts lie in them. Boxed:
 /// it goes through many hands.
@@ -367,26 +324,58 @@ struct Parts {
     status: StatusCode,
     bytes: Bytes,
     reason: (u32, u32),
-    fields: Spans,
+    /// The first fields, which are mostly all.
+    near: [FieldSpan; NEAR],
+    used: usize,
+    far: Vec<FieldSpan>,
+    /// A bit for each length a name has. Most fields that are asked for are not
+    /// there, and mostly none is as long.
+    lengths: u64,
 }
 
 impl ResponseHead {
-    /// Spans that do not lie inside `bytes` read as empty: a parser's slip
-    /// must not become a panic.
-    pub(crate) fn new(
-        version: Version,
-        status: StatusCode,
-        bytes: Bytes,
-        reason: (u32, u32),
-        fields: Spans,
-    ) -> Self {
+    /// Of nothing but a status line. Spans that do not lie inside the bytes read as
+    /// empty: a parser's slip must not become a panic.
+    pub(crate) fn new(version: Version, status: StatusCode, reason: (u32, u32)) -> Self {
         Self(Box::new(Parts {
             version,
             status,
-            bytes,
+            bytes: Bytes::new(),
             reason,
-            fields,
+            near: [FieldSpan::default(); NEAR],
+            used: 0,
+            far: Vec::new(),
+            lengths: 0,
         }))
+    }
+
+    /// Adds a field.
+    #[inline]
+    pub(crate) fn push(&mut self, span: FieldSpan) {
+        let parts = &mut *self.0;
+        parts.lengths |= length_bit(range(span.name).len());
+        match parts.near.get_mut(parts.used) {
+            Some(place) => {
+                *place = span;
+                parts.used += 1;
+            }
+            None => parts.far.push(span),
+        }
+    }
+
+    /// With the bytes that all spans are of.
+    pub(crate) fn over(mut self, bytes: Bytes) -> Self {
+        self.0.bytes = bytes;
+        self
+    }
+
+    /// How many fields there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.used + self.0.far.len()
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &FieldSpan> {
+        self.0.near.iter().take(self.0.used).chain(&self.0.far)
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -404,26 +393,22 @@ impl ResponseHead {
 
     /// Names and values exactly as they arrived, in order (SPEC R3).
     pub(crate) fn raw_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0
-            .fields
-            .iter()
+        self.spans()
             .map(|span| (self.slice(span.name), self.slice(span.value)))
     }
 
     /// Values of all fields of this name; `name` may have any case.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0
-            .fields
-            .iter()
+        self.spans()
             .filter(move |span| self.is_named(span, name))
             .map(|span| self.slice(span.value))
     }
 
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
-        if self.0.fields.lengths & length_bit(name.len()) == 0 {
+        if self.0.lengths & length_bit(name.len()) == 0 {
             return None;
         }
-        let mut fields = self.0.fields.iter();
+        let mut fields = self.spans();
         let span = fields.find(|span| self.is_named(span, name))?;
         Some(self.slice(span.value))
     }
@@ -437,8 +422,8 @@ impl ResponseHead {
     /// The fields as a case-insensitive multimap. Built on each call; the
     /// caller keeps it. A field the map cannot hold is left out.
     pub(crate) fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.0.fields.len().min(MAP_CAPACITY));
-        for span in self.0.fields.iter() {
+        let mut map = HeaderMap::with_capacity(self.len().min(MAP_CAPACITY));
+        for span in self.spans() {
             let value = self.0.bytes.get(range(span.value)).map(|v| {
                 // Sharing the head's bytes costs no copy of the value.
                 HeaderValue::from_maybe_shared(self.0.bytes.slice_ref(v))
@@ -464,7 +449,7 @@ impl fmt::Debug for ResponseHead {
         f.debug_struct("ResponseHead")
             .field("version", &self.0.version)
             .field("status", &self.0.status)
-            .field("fields", &self.0.fields.len())
+            .field("fields", &self.len())
             .finish_non_exhaustive()
     }
 }

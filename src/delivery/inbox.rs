@@ -196,7 +196,6 @@ mod tests {
     use http::{StatusCode, Version};
 
     use super::*;
-    use crate::head::Spans;
 
     #[test]
     fn many_small_pieces_are_few_entries_and_the_same_bytes() {
@@ -209,13 +208,8 @@ mod tests {
         }
         let entries = inbox.more.as_ref().map_or(0, |more| more.early.len());
         assert!(entries <= SEVERAL + 2 * 10, "{entries}");
-        inbox.head = Some(ResponseHead::new(
-            Version::HTTP_11,
-            StatusCode::OK,
-            Bytes::new(),
-            (0, 0),
-            Spans::default(),
-        ));
+        let head = ResponseHead::new(Version::HTTP_11, StatusCode::OK, (0, 0));
+        inbox.head = Some(head);
         match inbox.into_whole(Tally::default()) {
             Some((_, ReplyBody::Whole(body, _))) => assert_eq!(body, want),
             other => panic!("{other:?}"),

@@ -141,14 +141,9 @@ mod tests {
             name: (0, 10),
             value: (10, bytes.len() as u32),
         };
-        let head = ResponseHead::new(
-            Version::HTTP_11,
-            StatusCode::OK,
-            Bytes::from(bytes),
-            (0, 0),
-            [span].into_iter().collect(),
-        );
-        keep_alive(&head).map(|d| d.as_secs())
+        let mut head = ResponseHead::new(Version::HTTP_11, StatusCode::OK, (0, 0));
+        head.push(span);
+        keep_alive(&head.over(Bytes::from(bytes))).map(|d| d.as_secs())
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::call::{About, ReadLimits, Reading, Told};
 use crate::error::Kind;
 use crate::handoff::pipe::{Budget, Credit, pipe};
 use crate::handoff::slot::slot;
-use crate::head::{BodyLength, Fields, RequestHead, ResponseHead, Spans};
+use crate::head::{BodyLength, Fields, RequestHead, ResponseHead};
 use crate::job::{
     BodyEnd, Exchange, ExchangeLimits, Facts, LinkFacts, Loan, PoolKey, ReplyBody, Tally, Tunnel,
     Upload,
@@ -153,13 +153,7 @@ fn asked() -> Box<Exchange> {
 
 fn about() -> About {
     About {
-        head: ResponseHead::new(
-            Version::HTTP_11,
-            StatusCode::OK,
-            Bytes::new(),
-            (0, 0),
-            Spans::default(),
-        ),
+        head: ResponseHead::new(Version::HTTP_11, StatusCode::OK, (0, 0)),
         facts: facts(),
         asked: Mutex::new(asked()),
         method: Method::GET,

@@ -40,13 +40,10 @@ fn reply(status: u16, field: &str, value: &[u8]) -> ResponseHead {
         name: (0, field.len() as u32),
         value: (field.len() as u32, bytes.len() as u32),
     };
-    ResponseHead::new(
-        Version::HTTP_11,
-        StatusCode::from_u16(status).unwrap(),
-        Bytes::from(bytes),
-        (0, 0),
-        [span].into_iter().collect(),
-    )
+    let status = StatusCode::from_u16(status).unwrap();
+    let mut head = ResponseHead::new(Version::HTTP_11, status, (0, 0));
+    head.push(span);
+    head.over(Bytes::from(bytes))
 }
 
 fn with(redirects: RedirectPolicy) -> Settings {

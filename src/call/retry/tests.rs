@@ -13,13 +13,15 @@ fn head(fields: &[(&str, &str)]) -> ResponseHead {
         bytes.extend_from_slice(text.as_bytes());
         (start, bytes.len() as u32)
     };
-    let spans = fields.iter().map(|(name, value)| FieldSpan {
-        name: push(name),
-        value: push(value),
-    });
-    let spans = spans.collect();
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    ResponseHead::new(Version::HTTP_11, status, Bytes::from(bytes), (0, 0), spans)
+    let mut head = ResponseHead::new(Version::HTTP_11, status, (0, 0));
+    for (name, value) in fields {
+        head.push(FieldSpan {
+            name: push(name),
+            value: push(value),
+        });
+    }
+    head.over(Bytes::from(bytes))
 }
 
 #[test]

@@ -194,16 +194,17 @@ fn parse_head(
         let start = part.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
         (start as u32, (start + part.len()) as u32)
     };
-    let spans = reply.headers.iter().map(|field| FieldSpan {
-        name: span(field.name.as_bytes()),
-        value: span(field.value),
-    });
-    let spans = spans.collect();
     // "HTTP/1.1 200 " has 13 bytes; the parser accepts no other spacing. It
     // would give no reason phrase that holds obs-text, so it is cut here.
     let reason = (13, (section.first_end as u32).max(13));
-    let head = ResponseHead::new(version, status, bytes, reason, spans);
-    Ok((head, facts))
+    let mut head = ResponseHead::new(version, status, reason);
+    for field in reply.headers.iter() {
+        head.push(FieldSpan {
+            name: span(field.name.as_bytes()),
+            value: span(field.value),
+        });
+    }
+    Ok((head.over(bytes), facts))
 }
 
 /// What a head says of framing and of the connection's future.

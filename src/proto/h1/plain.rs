@@ -12,7 +12,7 @@ use http::{StatusCode, Version};
 
 use super::machine::Limits;
 use super::parse::Facts;
-use crate::head::{FieldSpan, ResponseHead, Spans};
+use crate::head::{FieldSpan, ResponseHead};
 
 /// "HTTP/1.1 200 "
 const BEFORE_REASON: usize = 13;
@@ -28,14 +28,15 @@ pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHea
         return None;
     }
     let mut facts = Facts::default();
-    let mut spans = Spans::default();
+    let reason = (BEFORE_REASON as u32, reason_end as u32);
+    let mut head = ResponseHead::new(version, status, reason);
     let mut line = reason_end + 2;
     while text.get(line)? != &b'\r' {
         let (colon, value, end) = field(text, line)?;
-        if end - line > limits.max_field || spans.len() >= limits.max_fields {
+        if end - line > limits.max_field || head.len() >= limits.max_fields {
             return None;
         }
-        spans.push(FieldSpan {
+        head.push(FieldSpan {
             name: (line as u32, colon as u32),
             value: (value as u32, end as u32),
         });
@@ -48,14 +49,7 @@ pub(super) fn head(input: &mut BytesMut, limits: &Limits) -> Option<(ResponseHea
     if text.get(line..end)? != b"\r\n" || end > limits.max_total() {
         return None;
     }
-    let head = ResponseHead::new(
-        version,
-        status,
-        input.split_to(end).freeze(),
-        (BEFORE_REASON as u32, reason_end as u32),
-        spans,
-    );
-    Some((head, facts))
+    Some((head.over(input.split_to(end).freeze()), facts))
 }
 
 fn status_line(input: &[u8]) -> Option<(Version, StatusCode)> {
