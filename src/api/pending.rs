@@ -113,6 +113,10 @@ impl<T> Pending<T> {
     /// crate's own reactor thread (from a `Waker` or a logger), where it would
     /// wait for itself; and when the result was taken already.
     pub fn wait(mut self) -> Result<T, Error> {
+        // What is there already needs no waker.
+        if let Some(result) = self.try_take() {
+            return result;
+        }
         match block_on(None, |cx| self.poll_result(cx)) {
             Ok(result) => result,
             Err(unwaited) => Err(refused(unwaited)),

@@ -166,6 +166,9 @@ impl<N: Net> Engine<N> {
                 self.drive(token);
             }
         }
+        if self.timers.pop_far(self.now) {
+            self.reschedule_far();
+        }
         while let Some(owner) = self.timers.pop_due(self.now) {
             match owner {
                 Owner::Exchange(id) => self.exchange_due(id),

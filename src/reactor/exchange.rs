@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::dial::Dial;
 use super::engine::{Engine, Pooled};
 use super::socket::Socket;
-use super::timer::Owner;
+use super::timer::{Entered, Owner};
 use crate::conn::{ConnFault, Pumped};
 use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
@@ -28,7 +28,7 @@ use crate::pool::{Checkout, Claim, Lent, Permit, Revocation, Ticket};
 pub(super) struct Entry<N: Net> {
     pub(super) running: Running<N>,
     /// Its entry among the timers.
-    pub(super) entered: Option<Instant>,
+    pub(super) entered: Entered,
 }
 
 pub(super) enum Running<N: Net> {
@@ -47,7 +47,7 @@ pub(super) enum Running<N: Net> {
     },
     Dialing {
         exchange: Box<Exchange>,
-        dial: Dial<N>,
+        dial: Box<Dial<N>>,
         connect: ConnectLimit,
     },
     /// On a connection; the head is not complete.
@@ -172,7 +172,8 @@ impl<N: Net> Engine<N> {
             token,
             inbox,
         };
-        self.set(id, asked);
+        // Driving it schedules it.
+        self.enter(id, asked);
         self.drive_busy(token);
     }
 
@@ -181,15 +182,19 @@ impl<N: Net> Engine<N> {
             return;
         };
         let id = *id;
-        let pumped = match self.exchanges.get_mut(&id).map(|entry| &mut entry.running) {
-            Some(Running::Asked { inbox, .. }) => lent.pump(self.now, inbox),
-            Some(Running::Streaming { outlet, .. }) => {
+        let Some(entry) = self.exchanges.get_mut(&id) else {
+            // Its exchange has ended, and should have taken it along.
+            return self.close_socket(token);
+        };
+        let pumped = match &mut entry.running {
+            Running::Asked { inbox, .. } => lent.pump(self.now, inbox),
+            Running::Streaming { outlet, .. } => {
                 outlet.refresh();
                 lent.pump(self.now, outlet)
             }
             #[cfg(feature = "websocket")]
-            Some(Running::WebSocket { .. }) => return self.drive_websocket(id, token),
-            // Its exchange has ended, and should have taken it along.
+            Running::WebSocket { .. } => return self.drive_websocket(id, token),
+            // It is none of a connection's.
             _ => return self.close_socket(token),
         };
         match pumped {
@@ -199,24 +204,21 @@ impl<N: Net> Engine<N> {
                 if pumped == Pumped::Again {
                     self.unfinished.push(token);
                 }
-                self.schedule(id);
-                self.deliver_head(id);
+                let (owner, deadline) = (Owner::Exchange(id), lent.deadline());
+                self.timers
+                    .schedule(owner, &mut entry.entered, deadline, self.now);
+                if matches!(&entry.running, Running::Asked { inbox, .. } if inbox.has_head()) {
+                    self.deliver_head(id);
+                }
             }
         }
     }
 
     /// The head is there and the body is still coming: hands out both.
     fn deliver_head(&mut self, id: ExchangeId) {
-        let Some(Entry {
-            running: Running::Asked { inbox, token, .. },
-            ..
-        }) = self.exchanges.get_mut(&id)
-        else {
+        let Some(Running::Asked { token, .. }) = self.running(id) else {
             return;
         };
-        if !inbox.has_head() {
-            return;
-        }
         let token = *token;
         let Some(facts) = self.facts(token) else {
             return;
@@ -431,139 +433,30 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    /// A deadline of this exchange may have passed.
-    pub(super) fn exchange_due(&mut self, id: ExchangeId) {
-        let now = self.now;
-        let Some(entry) = self.exchanges.get_mut(&id) else {
-            return;
-        };
-        entry.entered = None;
-        let mut has_rested = false;
-        let mut stage = None;
-        let (exchange, connect, phase) = match &entry.running {
-            Running::Resting { exchange, until } => {
-                has_rested = *until <= now;
-                (exchange, None, Phase::Retry)
-            }
-            Running::Waiting {
-                exchange,
-                connect,
-                until,
-                ..
-            } => {
-                let length = exchange
-                    .limits
-                    .rare
-                    .as_ref()
-                    .and_then(|rare| rare.pool_wait);
-                stage = until.map(|at| (at, Timeout::PoolWait, length));
-                (exchange, *connect, Phase::PoolWait)
-            }
-            Running::Dialing {
-                exchange,
-                connect,
-                dial,
-            } => {
-                let length = exchange.limits.rare.as_ref().and_then(|rare| rare.dns);
-                stage = dial.names_by().map(|at| (at, Timeout::Dns, length));
-                (exchange, *connect, dial.phase(&mut self.sockets))
-            }
-            Running::Asked { token, .. } | Running::Streaming { token, .. } => {
-                let token = *token;
-                self.drive(token);
-                // Not driven further (its reader is slow): look again later.
-                return self.schedule(id);
-            }
-            #[cfg(feature = "websocket")]
-            Running::WebSocket { token, .. } => {
-                let token = *token;
-                self.drive(token);
-                return self.schedule(id);
-            }
-        };
-        let (total, connect_limit) = (exchange.limits.total, exchange.limits.connect);
-        if total.is_some_and(|(at, _)| at <= now) {
-            self.end_exchange(id, total_error(total, phase));
-        } else if has_rested {
-            if let Some(Running::Resting { exchange, .. }) = self.remove(id) {
-                self.start(id, exchange);
-            }
-        } else if connect.is_some_and(|at| at <= now) {
-            let error = Error::timed_out(Timeout::Connect, connect_limit, phase);
-            self.end_exchange(id, error);
-        } else if let Some((at, which, length)) = stage
-            && at <= now
-        {
-            if which == Timeout::Dns && self.make_do(id) {
-                return;
-            }
-            self.end_exchange(id, Error::timed_out(which, length, phase));
-        } else {
-            self.race(id);
-            self.schedule(id);
-        }
-    }
-
     /// Enters or replaces an exchange, keeping its entry among the timers.
     pub(super) fn set(&mut self, id: ExchangeId, running: Running<N>) {
+        self.enter(id, running);
+        self.schedule(id);
+    }
+
+    /// The same for one that whoever calls this has scheduled by itself.
+    fn enter(&mut self, id: ExchangeId, running: Running<N>) {
         match self.exchanges.get_mut(&id) {
             Some(entry) => entry.running = running,
             None => {
                 let entry = Entry {
                     running,
-                    entered: None,
+                    entered: Entered::No,
                 };
                 self.exchanges.insert(id, entry);
             }
         }
-        self.schedule(id);
     }
 
     pub(super) fn remove(&mut self, id: ExchangeId) -> Option<Running<N>> {
         let entry = self.exchanges.remove(&id)?;
         self.timers.remove(Owner::Exchange(id), entry.entered);
         Some(entry.running)
-    }
-
-    pub(super) fn schedule(&mut self, id: ExchangeId) {
-        let deadline = self.deadline(id);
-        if let Some(entry) = self.exchanges.get_mut(&id) {
-            self.timers
-                .schedule(Owner::Exchange(id), &mut entry.entered, deadline);
-        }
-    }
-
-    /// When this exchange has to be looked at.
-    pub(super) fn deadline(&mut self, id: ExchangeId) -> Option<Instant> {
-        match &self.exchanges.get(&id)?.running {
-            Running::Resting { exchange, until } => {
-                let total = exchange.limits.total.map(|(at, _)| at);
-                earliest([total, Some(*until), None])
-            }
-            Running::Waiting {
-                exchange,
-                connect,
-                until,
-                ..
-            } => earliest([exchange.limits.total.map(|(at, _)| at), *connect, *until]),
-            Running::Dialing {
-                exchange,
-                connect,
-                dial,
-            } => earliest([
-                exchange.limits.total.map(|(at, _)| at),
-                *connect,
-                dial.deadline(&mut self.sockets),
-            ]),
-            Running::Asked { token, .. } | Running::Streaming { token, .. } => {
-                match self.sockets.get_mut(*token) {
-                    Some(Socket::Busy { lent, .. }) => lent.deadline(),
-                    _ => None,
-                }
-            }
-            #[cfg(feature = "websocket")]
-            Running::WebSocket { talk, .. } => talk.deadline(),
-        }
     }
 
     fn facts(&mut self, token: Token) -> Option<Facts> {
@@ -574,11 +467,7 @@ impl<N: Net> Engine<N> {
     }
 }
 
-fn total_error(total: Option<(Instant, Duration)>, phase: Phase) -> Error {
+pub(super) fn total_error(total: Option<(Instant, Duration)>, phase: Phase) -> Error {
     let length = total.map(|(_, length)| length);
     Error::timed_out(Timeout::Total, length, phase)
-}
-
-fn earliest(deadlines: [Option<Instant>; 3]) -> Option<Instant> {
-    deadlines.into_iter().flatten().min()
 }

@@ -4,6 +4,7 @@
 //! real network.
 
 mod dial;
+mod due;
 mod engine;
 mod exchange;
 mod handshake;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::dial::Away;
 use super::engine::{Engine, Pooled};
 use super::exchange::Running;
-use super::timer::Owner;
+use super::timer::{Entered, Owner};
 use crate::conn::link::Link;
 use crate::conn::{Pumped, Sink};
 use crate::delivery::{self, Held, Outlet};
@@ -25,7 +25,8 @@ pub(super) enum Socket<N: Net> {
     /// On its way to an open connection.
     Attempt {
         exchange: ExchangeId,
-        link: Link<N::Stream>,
+        /// Boxed, as all others are small and change places.
+        link: Box<Link<N::Stream>>,
         /// T3.
         deadline: Option<Instant>,
         /// T6: of the handshake, once it has begun.
@@ -43,7 +44,7 @@ pub(super) enum Socket<N: Net> {
         lent: Lent<PoolKey, Pooled<N>>,
         discard: Discard,
         keep_alive: Option<Duration>,
-        entered: Option<Instant>,
+        entered: Entered,
     },
     /// In the pool's hands, or given to a waiter who has not come for it yet.
     Idle {
@@ -122,7 +123,7 @@ impl<N: Net> Engine<N> {
 
     pub(super) fn socket_due(&mut self, token: Token) {
         if let Some(Socket::Draining { entered, .. }) = self.sockets.get_mut(token) {
-            *entered = None;
+            *entered = Entered::No;
             self.drive_draining(token);
         }
     }
@@ -232,16 +233,13 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn put(&mut self, token: Token, lent: Lent<PoolKey, Pooled<N>>, expires: Instant) {
-        let key = lent.key().clone();
+    /// Brings the connection of an idle place home.
+    fn put(&mut self, token: Token, lent: Lent<PoolKey, Pooled<N>>, until: Instant) {
         let mut noted = None;
-        lent.put(|id, _| noted = Some(id), expires);
-        let idle = Socket::Idle {
-            key,
-            id: noted,
-            expires,
-        };
-        self.sockets.replace(token, idle);
+        lent.put(|id, _| noted = Some(id), until);
+        if let Some(Socket::Idle { id, expires, .. }) = self.sockets.get_mut(token) {
+            (*id, *expires) = (noted, until);
+        }
     }
 
     /// Nobody wants the rest of this response. A short rest is read, so that
@@ -263,7 +261,7 @@ impl<N: Net> Engine<N> {
             lent,
             discard: Discard::default(),
             keep_alive,
-            entered: None,
+            entered: Entered::No,
         };
         self.sockets.replace(token, draining);
         self.drive_draining(token);
@@ -282,13 +280,14 @@ impl<N: Net> Engine<N> {
         match lent.pump(self.now, discard) {
             Ok(Pumped::Done) => {
                 let keep_alive = *keep_alive;
-                self.timers.remove(Owner::Socket(token), entered.take());
+                let entered = std::mem::take(entered);
+                self.timers.remove(Owner::Socket(token), entered);
                 self.retire(token, keep_alive);
             }
             Ok(Pumped::Again) => self.unfinished.push(token),
             Ok(Pumped::Wants(want)) if want.read => {
                 self.timers
-                    .schedule(Owner::Socket(token), entered, want.deadline);
+                    .schedule(Owner::Socket(token), entered, want.deadline, self.now);
             }
             // Too much, too slow or broken.
             Ok(Pumped::Wants(_)) | Err(_) => self.close_socket(token),

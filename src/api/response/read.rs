@@ -32,7 +32,12 @@ impl Response {
     }
 
     /// As [`bytes`](Response::bytes), without blocking.
-    pub fn start_bytes(self) -> Pending<Bytes> {
+    pub fn start_bytes(mut self) -> Pending<Bytes> {
+        if let Ok(body) = self.body()
+            && let Some(whole) = body.take_whole()
+        {
+            return Pending::done(whole);
+        }
         pending(self.collect(Driver::Reactor, Ok))
     }
 

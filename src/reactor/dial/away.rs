@@ -65,7 +65,7 @@ impl<N: Net> Engine<N> {
         });
         if let Some(Socket::Attempt { link, .. }) = self.sockets.replace(token, Socket::Away(away))
         {
-            self.handshakes.step(token, link);
+            self.handshakes.step(token, *link);
         }
     }
 
@@ -90,7 +90,7 @@ impl<N: Net> Engine<N> {
         let (id, stage) = (away.exchange, away.stage);
         let attempt = Socket::Attempt {
             exchange: id,
-            link,
+            link: Box::new(link),
             deadline: away.deadline,
             tls: away.tls,
         };

@@ -164,7 +164,7 @@ impl<N: Net> Engine<N> {
         connect: ConnectLimit,
         permit: Permit<PoolKey, Pooled<N>>,
     ) {
-        let dial = Dial {
+        let dial = Box::new(Dial {
             permit,
             known: Vec::new(),
             untried: Vec::new(),
@@ -180,7 +180,7 @@ impl<N: Net> Engine<N> {
                 .as_ref()
                 .and_then(|rare| self.now.checked_add(rare.dns?)),
             failure: None,
-        };
+        });
         let dialing = Running::Dialing {
             exchange,
             dial,
@@ -209,7 +209,7 @@ impl<N: Net> Engine<N> {
             expires: self.now,
         };
         if let Some(Socket::Attempt { link, .. }) = self.sockets.replace(token, idle) {
-            let mut conn = Conn::new(link, Some(token));
+            let mut conn = Conn::new(*link, Some(token));
             conn.set_until(self.config.too_old_at(self.now));
             let lent = dial.permit.adopt(Box::new(conn));
             self.assign(id, exchange, token, lent);
@@ -228,7 +228,7 @@ impl<N: Net> Engine<N> {
     }
 
     /// Closes the sockets of a dial, then frees its slot.
-    pub(super) fn hang_up(&mut self, id: ExchangeId, dial: Dial<N>) {
+    pub(super) fn hang_up(&mut self, id: ExchangeId, dial: Box<Dial<N>>) {
         self.leave_lookup(id);
         for &token in &dial.attempts {
             self.close_socket(token);

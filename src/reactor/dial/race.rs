@@ -104,7 +104,7 @@ impl<N: Net> Engine<N> {
         }
         let stream = connected
             .map_err(|error| connect_error(error.into(), Stage::Connect, &address, key.route()))?;
-        let link = Link::new(stream, address, key.tls_name(), detour);
+        let link = Box::new(Link::new(stream, address, key.tls_name(), detour));
         let attempt = Socket::Attempt {
             exchange,
             link,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::exchange::Running;
 use super::super::socket::Socket;
-use super::super::timer::Owner;
+use super::super::timer::{Entered, Owner};
 use super::sim::Sim;
 use crate::job::{Endpoint, PoolKey};
 use crate::pool::Key;
@@ -162,16 +162,25 @@ fn timers(sim: &mut Sim) {
                     })
             }
         };
-        assert_eq!(entered, Some(Some(at)), "a timer of {owner:?}");
+        assert_eq!(entered, Some(Entered::At(at)), "a timer of {owner:?}");
     }
     let ids: Vec<_> = sim.engine.exchanges.keys().copied().collect();
+    let (far, mut afar) = sim.engine.timers.far();
+    assert_eq!(far.is_some(), afar > 0);
     for id in ids {
         let deadline: Option<Instant> = sim.engine.deadline(id);
         let entered = sim
             .engine
             .exchanges
             .get(&id)
-            .and_then(|entry| entry.entered);
+            .and_then(|entry| match entry.entered {
+                Entered::No => None,
+                Entered::At(at) => Some(at),
+                Entered::Far => {
+                    afar -= 1;
+                    far
+                }
+            });
         if let Some(deadline) = deadline {
             assert!(
                 entered.is_some_and(|at| at <= deadline),
@@ -179,10 +188,11 @@ fn timers(sim: &mut Sim) {
             );
         }
     }
+    assert_eq!(afar, 0, "far ones that are gone");
     for (token, socket) in sim.engine.sockets.iter() {
         if let Socket::Draining { entered, .. } = socket {
             assert!(
-                entered.is_some() || sim.engine.unfinished.contains(token),
+                *entered != Entered::No || sim.engine.unfinished.contains(token),
                 "drains forever"
             );
         }
