@@ -136,10 +136,14 @@ impl Fields {
     }
 
     /// Adds the fields whose names are not here yet, repeats included.
+    #[inline]
     pub(crate) fn append_missing(&mut self, others: &Self) {
+        if others.is_empty() {
+            return;
+        }
         if self.is_empty() {
             self.append_all(others);
-        } else if !others.is_empty() {
+        } else {
             let own = self.clone();
             self.append_some(others, |name| lines(own.as_bytes()).all(|l| l.name != name));
         }

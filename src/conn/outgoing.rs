@@ -63,6 +63,10 @@ impl Outgoing {
     }
 
     pub(crate) fn with_slices<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        // A head alone, as nearly always.
+        if self.body.is_empty() {
+            return write(&[IoSlice::new(self.front())]);
+        }
         match self.body.len() < SLICES {
             true => self.with_most::<SLICES, _>(write),
             false => self.with_most::<MANY_SLICES, _>(write),
@@ -118,7 +122,9 @@ impl Outgoing {
             self.head = Vec::new();
         }
         self.written = 0;
-        self.body = VecDeque::new();
+        if self.body.capacity() > 0 {
+            self.body = VecDeque::new();
+        }
     }
 }
 

@@ -255,14 +255,18 @@ impl<N: Net> Engine<N> {
     /// The response is complete. The connection goes home first, so that
     /// whoever is woken by the answer finds it there.
     fn complete(&mut self, id: ExchangeId, token: Token) {
-        let Some(facts) = self.facts(token) else {
+        let Some(Socket::Busy { lent, .. }) = self.sockets.get_mut(token) else {
             return;
         };
+        let (facts, is_upgraded) = (lent.facts(), lent.is_upgraded());
         match self.remove(id) {
             Some(Running::Asked {
                 exchange, inbox, ..
             }) => {
-                let tunnel = self.detach(id, token);
+                let tunnel = match is_upgraded {
+                    true => self.detach(id, token),
+                    false => None,
+                };
                 if tunnel.is_none() {
                     self.retire(token, inbox.keep_alive());
                 }

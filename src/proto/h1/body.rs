@@ -94,7 +94,11 @@ fn take(input: &mut BytesMut, left: &mut u64) -> Option<Event> {
         return None;
     }
     let most = usize::try_from(*left).unwrap_or(usize::MAX);
-    let data = input.split_to(most.min(input.len()));
+    // Where nothing would be left of the buffer there is nothing to be shared.
+    let data = match input.len() <= most && input.len() == input.capacity() {
+        true => std::mem::take(input),
+        false => input.split_to(most.min(input.len())),
+    };
     *left -= data.len() as u64;
     Some(Event::Data(data.freeze()))
 }
