@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use http::HeaderValue;
@@ -61,6 +62,9 @@ pub struct CookieJar {
 struct Inner {
     options: Options,
     store: Mutex<Store>,
+    /// Some cookie was put in at some time. Most jars stay without, and their
+    /// requests would meet at the lock for nothing.
+    was_used: AtomicBool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,8 +89,9 @@ impl CookieJar {
     /// The value of the `Cookie` header for a request to `url`, or `None` to
     /// send none.
     pub fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        // Asked for each request, most of which go where no cookies are for.
-        if !lock(&self.inner.store).may_match(url) {
+        // Asked for each request, most of which go where no cookies are for. Set
+        // under the lock: whoever knows of a cookie put in before sees it.
+        if !self.inner.was_used.load(Ordering::Acquire) || !lock(&self.inner.store).may_match(url) {
             return None;
         }
         self.header_at(url, now())
@@ -242,7 +247,9 @@ impl CookieJar {
         if cookie.domain().is_some_and(|d| self.is_refused_ip(d)) {
             return false;
         }
-        lock(&self.inner.store).insert(cookie, from_secure, now)
+        let mut store = lock(&self.inner.store);
+        self.inner.was_used.store(true, Ordering::Release);
+        store.insert(cookie, from_secure, now)
     }
 
     /// Puts these in the place of all there are; returns how many were taken.
@@ -258,7 +265,9 @@ impl CookieJar {
             }
         }
         let taken = store.len(now);
-        lock(&self.inner.store).replace(store);
+        let mut kept = lock(&self.inner.store);
+        self.inner.was_used.store(true, Ordering::Release);
+        kept.replace(store);
         taken
     }
 
@@ -384,6 +393,7 @@ impl CookieJarBuilder {
             inner: Arc::new(Inner {
                 options: self.options,
                 store: Mutex::new(Store::default()),
+                was_used: AtomicBool::new(false),
             }),
         }
     }
