@@ -416,7 +416,7 @@ impl<N: Net> Engine<N> {
                 self.fail(id, exchange, error, Progress::Unconnected);
             }
             Some(Running::Dialing { exchange, dial, .. }) => {
-                self.hang_up(id, dial);
+                self.hang_up(id, *dial);
                 self.fail(id, exchange, error, Progress::Unconnected);
             }
             Some(Running::Asked {

@@ -222,13 +222,13 @@ impl<N: Net> Engine<N> {
             let error = dial.failure.clone().unwrap_or_else(|| {
                 Error::new(Kind::Connect, "no address to connect to").with_phase(Phase::Connect)
             });
-            self.hang_up(id, dial);
+            self.hang_up(id, *dial);
             self.fail(id, exchange, error, Progress::Unconnected);
         }
     }
 
     /// Closes the sockets of a dial, then frees its slot.
-    pub(super) fn hang_up(&mut self, id: ExchangeId, dial: Box<Dial<N>>) {
+    pub(super) fn hang_up(&mut self, id: ExchangeId, dial: Dial<N>) {
         self.leave_lookup(id);
         for &token in &dial.attempts {
             self.close_socket(token);
