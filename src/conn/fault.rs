@@ -40,7 +40,7 @@ impl From<LinkFault> for io::Error {
             LinkFault::Io(error) => error,
             LinkFault::Tls(fault) => Self::new(io::ErrorKind::InvalidData, fault.into_error()),
             LinkFault::Outer(fault) => {
-                Self::new(io::ErrorKind::InvalidData, proxy_tls_error(fault))
+                Self::new(io::ErrorKind::InvalidData, proxy_tls_error(*fault))
             }
             LinkFault::Proxy(fault) => Self::other(fault),
         }
@@ -68,7 +68,7 @@ impl ConnFault {
             .broken_off()
             .with_phase(Phase::Body),
             Self::Link(LinkFault::Tls(fault)) => fault.into_error().with_phase(phase),
-            Self::Link(LinkFault::Outer(fault)) => proxy_tls_error(fault).with_phase(phase),
+            Self::Link(LinkFault::Outer(fault)) => proxy_tls_error(*fault).with_phase(phase),
             // None comes once a link is open.
             Self::Link(LinkFault::Proxy(fault)) => proxy_error(*fault),
             Self::Link(LinkFault::Io(error)) => {
@@ -167,7 +167,7 @@ pub(crate) fn connect_error(
 ) -> Error {
     let error = match (fault, stage) {
         (LinkFault::Tls(fault), Stage::ProxyHandshake | Stage::Tunnel)
-        | (LinkFault::Outer(fault), _) => proxy_tls_error(fault).with_phase(Phase::Tls),
+        | (LinkFault::Outer(fault), _) => proxy_tls_error(*fault).with_phase(Phase::Tls),
         (LinkFault::Tls(fault), _) => fault.into_error().with_phase(Phase::Tls),
         (LinkFault::Proxy(fault), _) => proxy_error(*fault),
         (LinkFault::Io(error), Stage::Connect) => match route {

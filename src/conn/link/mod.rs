@@ -88,9 +88,9 @@ pub(crate) enum Read {
 #[derive(Debug)]
 pub(crate) enum LinkFault {
     Io(io::Error),
-    Tls(TlsFault),
+    Tls(Box<TlsFault>),
     /// Of the session with a proxy, under another one.
-    Outer(TlsFault),
+    Outer(Box<TlsFault>),
     /// The proxy leads nowhere.
     Proxy(Box<ProxyFault>),
 }
@@ -103,7 +103,7 @@ impl From<io::Error> for LinkFault {
 
 impl From<TlsFault> for LinkFault {
     fn from(fault: TlsFault) -> Self {
-        Self::Tls(fault)
+        Self::Tls(Box::new(fault))
     }
 }
 

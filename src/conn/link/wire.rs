@@ -144,7 +144,7 @@ impl<S: Stream> Wire<S> {
                 outer.plain.clear();
                 return Ok(Fill::Bytes);
             }
-            processed.map_err(LinkFault::Outer)?;
+            processed.map_err(|fault| LinkFault::Outer(Box::new(fault)))?;
             if outer.session.peer_closed() || outer.ended {
                 return Ok(Fill::End);
             }
@@ -190,7 +190,7 @@ impl<S: Stream> Wire<S> {
                 let taken = outer
                     .session
                     .encrypt(tls.outgoing(), MAX_CIPHERTEXT)
-                    .map_err(LinkFault::Outer)?;
+                    .map_err(|fault| LinkFault::Outer(Box::new(fault)))?;
                 if taken == 0 {
                     break;
                 }
