@@ -6,9 +6,12 @@ use std::task::{Context, Poll, Waker};
 use loom::future::block_on;
 use loom::thread;
 
+use super::bell::{Bell, Ring};
 use super::feed::Gone;
 use super::latch::{self, Broken, Latch, latch};
 use super::outbox::{Caps, Outbox, OutboxReader, Place, Taken, outbox};
+use super::relay::{Came, Drove, Found, Guest, Look, pair};
+use crate::sync::{Arc, Mutex, lock};
 
 type Sender = Outbox<u8, u8>;
 type Driver = OutboxReader<u8, u8>;
@@ -27,7 +30,7 @@ fn send(sender: &Sender, item: u8) -> Result<(), Gone> {
         };
         Poll::Ready(turn.and_then(|mut turn| {
             *turn.context() += 1;
-            turn.push(item, 1)
+            turn.push(item, 1).map(drop)
         }))
     }))
 }
@@ -227,5 +230,296 @@ fn latch_lost_setter_against_poll() {
         let waiting = thread::spawn(move || assert_eq!(wait(&latch), Err(Broken)));
         drop(setter);
         waiting.join().unwrap();
+    });
+}
+
+/// Wakes by counting, where loom sees it.
+struct Calls(Mutex<usize>);
+
+impl std::task::Wake for Calls {
+    fn wake(self: std::sync::Arc<Self>) {
+        *lock(&self.0) += 1;
+    }
+}
+
+/// Two have something for what lies in a relay. Whoever drives it does all that it
+/// finds, and nothing is left undone.
+#[test]
+fn relay_no_work_is_left_behind() {
+    loom::model(|| {
+        let work = Arc::new(Mutex::new(0));
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place(0, Waker::from(calls)).unwrap();
+        let come = |guest: &Guest<usize>, work: &Mutex<usize>| {
+            *lock(work) += 1;
+            guest.drive(|done| {
+                *done += std::mem::take(&mut *lock(work));
+                Drove::Enough
+            });
+        };
+        let other = {
+            let (guest, work) = (guest.clone(), Arc::clone(&work));
+            thread::spawn(move || come(&guest, &work))
+        };
+        come(&guest, &work);
+        other.join().unwrap();
+        assert_eq!(relay.take(), Found::Here(2));
+    });
+}
+
+/// The owner finds it out, and is woken for certain, or it has gone on once more;
+/// what it and another have for it is done.
+#[test]
+fn relay_owner_gets_it_back() {
+    loom::model(|| {
+        let work = Arc::new(Mutex::new(0));
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place(0, Waker::from(calls.clone())).unwrap();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || {
+                *lock(&work) += 1;
+                guest.drive(|done| {
+                    *done += std::mem::take(&mut *lock(&work));
+                    Drove::Enough
+                });
+            })
+        };
+        let mut found = relay.take();
+        if found == Found::Out {
+            other.join().unwrap();
+            assert_eq!(*lock(&calls.0), 1, "it was called");
+            found = relay.take();
+        } else {
+            let Found::Here(done) = found else {
+                panic!("it was placed")
+            };
+            let mut put = relay.put(done);
+            if let Err(mut done) = put {
+                done += std::mem::take(&mut *lock(&work));
+                put = relay.put(done);
+            }
+            put.unwrap();
+            other.join().unwrap();
+            found = relay.take();
+        }
+        assert_eq!(found, Found::Here(1));
+    });
+}
+
+/// Who relies on a promise finds it given, or has the owner woken: it looks in
+/// either case after the work was there.
+#[test]
+fn relay_promise_is_kept() {
+    loom::model(|| {
+        let work = Arc::new(Mutex::new(0));
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place((), Waker::from(calls.clone())).unwrap();
+        guest.rely(Look::Soon);
+        assert_eq!(*lock(&calls.0), 1);
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || {
+                *lock(&work) += 1;
+                if !guest.rely_at_once(Look::Soon) {
+                    guest.rely(Look::Soon);
+                }
+            })
+        };
+        // The look that was promised, and may be the last.
+        let again = relay.attendance(true).look.is_some();
+        let seen = *lock(&work);
+        other.join().unwrap();
+        let woken = *lock(&calls.0) == 2;
+        assert!(seen == 1 || again || woken || relay.attendance(false).look.is_some());
+    });
+}
+
+/// A reader goes while its owner looks for the last time and does not watch for its
+/// sake: then it is woken, or looks again.
+#[test]
+fn relay_is_never_left_alone() {
+    loom::model(|| {
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place((), Waker::from(calls.clone())).unwrap();
+        guest.rely(Look::Later);
+        guest.come(Waker::noop(), |()| Drove::Enough);
+        let other = thread::spawn(move || guest.leave(Look::Later));
+        let attendance = relay.attendance(true);
+        other.join().unwrap();
+        let woken = *lock(&calls.0) == 2;
+        let looks = relay.attendance(false).look.is_some();
+        assert!(attendance.watch || woken || looks);
+    });
+}
+
+/// As before, with a reader that waits elsewhere: then the owner watches, now or when
+/// it is woken.
+#[test]
+fn relay_is_watched_for_one_that_waits_elsewhere() {
+    loom::model(|| {
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place((), Waker::from(calls.clone())).unwrap();
+        guest.rely(Look::Later);
+        let other = thread::spawn(move || guest.wait_elsewhere());
+        let watched = relay.attendance(false).watch;
+        other.join().unwrap();
+        let woken = *lock(&calls.0) == 2;
+        assert!(watched || woken);
+        assert!(relay.attendance(false).watch);
+    });
+}
+
+/// Rings what loom can wait for.
+struct Rung(loom::sync::Notify);
+
+impl Ring for Rung {
+    fn ring(&self) {
+        self.0.notify();
+    }
+}
+
+/// One that dozes sees all that it was woken for, and is never left to sleep.
+#[test]
+fn bell_is_heard() {
+    loom::model(|| {
+        let values = Arc::new(Mutex::new(0));
+        let bell = std::sync::Arc::new(Bell::new(Rung(loom::sync::Notify::new())));
+        let others = [1, 1].map(|value| {
+            let (values, waker) = (Arc::clone(&values), Waker::from(bell.clone()));
+            thread::spawn(move || {
+                *lock(&values) += value;
+                waker.wake();
+            })
+        });
+        loop {
+            bell.quiet();
+            if *lock(&values) == 2 {
+                break;
+            }
+            if bell.doze() {
+                bell.ring().0.wait();
+            }
+        }
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+/// A reader finds it out with its owner, who has read what it waits for or not: it is
+/// woken when it is back, and drives it then.
+#[test]
+fn relay_reader_gets_it_back() {
+    loom::model(|| {
+        let (relay, guest) = pair();
+        relay.place(0, Waker::noop().clone()).unwrap();
+        let bell = std::sync::Arc::new(Bell::new(Rung(loom::sync::Notify::new())));
+        let reader = {
+            let waker = Waker::from(bell.clone());
+            thread::spawn(move || {
+                loop {
+                    bell.quiet();
+                    let mut done = 0;
+                    let came = guest.come(&waker, |value| {
+                        *value += 1;
+                        done = *value;
+                        Drove::Enough
+                    });
+                    match came {
+                        Came::Drove => break,
+                        Came::Out if bell.doze() => bell.ring().0.wait(),
+                        Came::Out => {}
+                        Came::Gone => panic!("nobody has taken it away"),
+                    }
+                }
+                guest.leave(Look::Later);
+            })
+        };
+        if let Found::Here(value) = relay.take() {
+            assert!(relay.put(value + 10).is_ok());
+        }
+        reader.join().unwrap();
+        let Found::Here(value) = relay.take() else {
+            panic!("it is back")
+        };
+        assert_eq!(value % 10, 1);
+    });
+}
+
+/// Two queue without waiting, the one with a turn of its own, and whoever drives takes
+/// what is there: nothing is left in the queue.
+#[test]
+fn relay_and_outbox_leave_nothing_behind() {
+    loom::model(|| {
+        let (sender, driver) = outbox(0_u8, Caps { bytes: 9, items: 9 });
+        let (relay, guest) = pair();
+        relay
+            .place((driver, Vec::new()), Waker::noop().clone())
+            .unwrap();
+        let send = |guest: &Guest<(Driver, Vec<u8>)>, sender: &Sender, item: u8| {
+            let at_once = sender.push_at_once(|context, last| {
+                *context += 1;
+                match last {
+                    Some(last) => {
+                        *last += item;
+                        Some((None, 1))
+                    }
+                    None => Some((Some(item), 1)),
+                }
+            });
+            if at_once.is_none() {
+                let mut place = Place::new();
+                block_on(poll_fn(|cx| {
+                    let turn = match sender.poll_turn(&mut place, cx) {
+                        Poll::Ready(turn) => turn,
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    Poll::Ready(turn.unwrap().push_quietly(item, 1).map(drop))
+                }))
+                .unwrap();
+            }
+            guest.drive(|(driver, into)| {
+                let mut cx = Context::from_waker(Waker::noop());
+                while driver.poll_take(9, into, &mut cx).is_ready() {}
+                Drove::Enough
+            });
+        };
+        let other = {
+            let (guest, sender) = (guest.clone(), sender.clone());
+            thread::spawn(move || send(&guest, &sender, 1))
+        };
+        send(&guest, &sender, 2);
+        other.join().unwrap();
+        let Found::Here((_, items)) = relay.take() else {
+            panic!("it is back")
+        };
+        assert_eq!(items.iter().sum::<u8>(), 3);
+    });
+}
+
+/// The owner goes while another has it: it is dropped all the same, once.
+#[test]
+fn relay_of_an_owner_that_went() {
+    loom::model(|| {
+        let value = Arc::new(());
+        let (relay, guest) = pair();
+        assert!(
+            relay
+                .place(Arc::clone(&value), Waker::noop().clone())
+                .is_ok()
+        );
+        let other = thread::spawn(move || {
+            guest.drive(|_| Drove::Enough);
+            guest
+        });
+        drop(relay);
+        drop(other.join().unwrap());
+        assert_eq!(Arc::strong_count(&value), 1);
     });
 }

@@ -6,11 +6,13 @@
 //! | [`pipe`] | body data under a byte budget | an end value, or broken |
 //! | [`feed`] | a request body, to its driver | an end, an error, or broken |
 //! | [`outbox`] | messages of many senders in turn, to their driver | a last one, or broken |
+//! | [`relay`] | a connection, from one of its drivers to the next | its owner is gone |
+//! | [`bell`] | that a thread is to look, which waits for a socket | |
 //! | [`latch`] | one value for all who ask | set, or broken |
 //! | [`mailbox`] | commands of many producers to one consumer | closed |
 //! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
-//! Each is a mutex around plain state, its flags included: no lone atomics, so
+//! Each but the bell is a mutex around plain state, its flags included: no lone atomics, so
 //! that a state and the question "must I wake somebody?" are always judged in
 //! one critical section. Three laws hold in all of them:
 //!
@@ -21,6 +23,9 @@
 //!
 //! `loom.rs` and `loom_ws.rs` model-check the wake-ups.
 
+#[cfg(any(feature = "websocket", all(test, loom)))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "who waits for sockets does"))]
+pub(crate) mod bell;
 pub(crate) mod feed;
 #[cfg(any(feature = "websocket", all(test, loom)))]
 #[cfg_attr(not(loom), allow(dead_code))]
@@ -35,6 +40,9 @@ pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod park;
 pub(crate) mod pipe;
+#[cfg(any(feature = "websocket", all(test, loom)))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "who waits for sockets does"))]
+pub(crate) mod relay;
 pub(crate) mod slot;
 pub(crate) mod steps;
 

@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::feed::Gone;
 use super::{register, wake};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, lock, try_lock};
 
 /// How much may wait in an outbox: no turn is granted once one of them is
 /// reached. Nought counts as one.
@@ -46,6 +46,14 @@ pub(crate) enum Taken<T> {
     Last(T),
     /// All senders went away and did not close it, or the last was taken.
     Abandoned,
+}
+
+/// What waits in an outbox once something was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub bytes: usize,
+    /// A cap was reached: nobody gets a turn for the time being.
+    pub is_full: bool,
 }
 
 /// A new outbox, as its two ends. `context` is lent with each turn.
@@ -179,6 +187,37 @@ impl<C, T> Outbox<C, T> {
         Ok(context.map(|context| self.turn(context)))
     }
 
+    /// Queues what `make` makes, under the lock, so it must be quick and drop nothing
+    /// foreign. It is lent the context, and what is last in the queue, to which it may
+    /// add; it gives what is to be queued, if it has not added it there, and what that
+    /// counts for. The driver is left asleep, as by
+    /// [`push_quietly`](Turn::push_quietly), and this gives what that gives.
+    ///
+    /// `None`: another thread is here just now, there is no turn to be had at once, or
+    /// `make` gave nothing.
+    pub(crate) fn push_at_once(
+        &self,
+        make: impl FnOnce(&mut C, Option<&mut T>) -> Option<(Option<T>, usize)>,
+    ) -> Option<Queued> {
+        let mut state = try_lock(&self.state)?;
+        if !state.is_open() || state.stalled || !state.line.is_empty() {
+            return None;
+        }
+        let State { context, queue, .. } = &mut *state;
+        let last = queue.back_mut().map(|(last, _)| last);
+        let (item, bytes) = make(context.as_mut()?, last)?;
+        match (item, queue.back_mut()) {
+            (Some(item), _) => state.append(item, bytes),
+            (None, Some((_, counted))) => {
+                *counted += bytes;
+                state.queued += bytes;
+                state.stalled |= state.queued >= state.caps.bytes;
+            }
+            (None, None) => {}
+        }
+        Some(state.queued())
+    }
+
     /// Ends it: no turn is granted any more, a turn that is out comes to
     /// nothing, and `last` goes behind what is queued, whatever the room. Says
     /// whether it was this call that ended it.
@@ -240,7 +279,20 @@ impl<C, T> Turn<'_, C, T> {
     /// # Errors
     /// The outbox was closed since, or nobody takes any more; the item is
     /// dropped.
-    pub(crate) fn push(mut self, item: T, bytes: usize) -> Result<(), Gone> {
+    pub(crate) fn push(self, item: T, bytes: usize) -> Result<Queued, Gone> {
+        let outbox = self.outbox;
+        let queued = self.push_quietly(item, bytes)?;
+        let taker = lock(&outbox.state).taker.take();
+        wake(taker);
+        Ok(queued)
+    }
+
+    /// As [`push`](Self::push), but the driver is left asleep: whoever calls this
+    /// drives in its place, or tells it otherwise.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub(crate) fn push_quietly(mut self, item: T, bytes: usize) -> Result<Queued, Gone> {
         let context = self.context.take();
         let mut state = lock(&self.outbox.state);
         if !state.is_open() {
@@ -249,12 +301,11 @@ impl<C, T> Turn<'_, C, T> {
         }
         state.append(item, bytes);
         state.context = context;
+        let queued = state.queued();
         let next = state.pass_on();
-        let taker = state.taker.take();
         drop(state);
-        wake(taker);
         wake(next);
-        Ok(())
+        Ok(queued)
     }
 }
 
@@ -381,6 +432,13 @@ impl<C, T> State<C, T> {
             return None;
         }
         self.line.first_entry()?.get_mut().take()
+    }
+
+    fn queued(&self) -> Queued {
+        Queued {
+            bytes: self.queued,
+            is_full: self.stalled,
+        }
     }
 
     fn append(&mut self, item: T, bytes: usize) {
