@@ -31,7 +31,9 @@ pub(crate) use self::route::{Route, Via};
 pub(crate) use self::tunnel::{Loan, Tunnel};
 pub(crate) use self::upload::{Begin, Pieces, Taken, Upload, given_up};
 #[cfg(feature = "websocket")]
-pub(crate) use self::websocket::{Adopt, Adoption, Got, Line, Talk, Talked, WsEnd, WsSettings};
+pub(crate) use self::websocket::{
+    Adopt, Adoption, Got, Line, Talk, Talked, WsConn, WsEnd, WsSettings,
+};
 use crate::dns::{self, CachedHost};
 use crate::error::Error;
 use crate::handoff::pipe::{Budget, PipeReader};

@@ -11,6 +11,10 @@ use bytes::{Buf, Bytes};
 /// segment and, under TLS, in one record.
 const COPY: usize = 4 * 1024;
 
+/// Small pieces are put together up to about this.
+#[cfg(feature = "websocket")]
+const TOGETHER: usize = 64 * 1024;
+
 /// What an idle connection keeps to encode the next head in.
 const USUAL_HEAD: usize = 512;
 
@@ -47,6 +51,16 @@ impl Outgoing {
             }
             self.head.extend_from_slice(piece);
             self.body.pop_front();
+        }
+    }
+
+    /// Queues a piece behind all others. Small ones are put together.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn append(&mut self, piece: Bytes) {
+        if self.body.is_empty() && piece.len() <= COPY && self.head.len() < TOGETHER {
+            self.head.extend_from_slice(&piece);
+        } else {
+            self.body.push_back(piece);
         }
     }
 

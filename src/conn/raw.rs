@@ -131,7 +131,7 @@ impl<S: Stream> Line for Conn<S> {
     }
 
     fn queue(&mut self, piece: Bytes) {
-        self.out.body().push_back(piece);
+        self.out.append(piece);
     }
 
     fn flush(&mut self) -> Result<bool, Error> {

@@ -3,6 +3,8 @@
 //! handed out, then through an [`Outlet`]; and how the call is told.
 
 mod inbox;
+#[cfg(feature = "websocket")]
+mod open;
 mod outlet;
 mod tunnel;
 #[cfg(feature = "websocket")]
@@ -12,6 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 pub(crate) use inbox::Inbox;
+#[cfg(feature = "websocket")]
+pub(crate) use open::OpenWebSocket;
 pub(crate) use outlet::{Outlet, Sip};
 pub(crate) use tunnel::{Held, Loaned};
 #[cfg(feature = "websocket")]

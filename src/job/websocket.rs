@@ -1,5 +1,5 @@
-//! A connection that speaks WebSocket from now on: what its handles give the
-//! reactor with it, and what the reactor tells them in the end.
+//! A connection that speaks WebSocket from now on: what its handles give its drivers
+//! with it, and what those tell them in the end.
 //!
 //! ```text
 //! handles ── outbox: frames ──▶ Talk ──▶ Line (the connection)
@@ -11,6 +11,7 @@
 //! the connection's [`Line`] whenever one of the two may go on. Both are traits, so
 //! that only a program that opens a WebSocket links what stands behind the first.
 
+use std::any::Any;
 use std::fmt;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::handoff::latch::LatchSetter;
 use crate::handoff::outbox::OutboxReader;
 use crate::handoff::pipe::PipeWriter;
+use crate::handoff::relay::{Drove, Relay};
 use crate::ws::frame::Frame;
 use crate::ws::{CloseCode, Utf8Bytes};
 
@@ -42,7 +44,7 @@ pub(crate) struct Adopt<C> {
     pub(crate) keep: Box<dyn Send>,
 }
 
-/// What the reactor is to do by itself.
+/// What is done by whoever drives it, with no word of the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WsSettings {
     /// W4: Pings are answered, and neither they nor Pongs shown.
@@ -79,6 +81,9 @@ pub(crate) trait Talk: Send {
 
     /// Goes on as far as that goes without waiting.
     fn go_on(&mut self, line: &mut dyn Line, now: Instant) -> Talked;
+
+    /// Whether neither side has begun to close it.
+    fn is_open(&self) -> bool;
 
     /// When it has to go on even if nothing became ready.
     fn deadline(&self) -> Option<Instant>;
@@ -153,6 +158,21 @@ pub(crate) enum Got {
 pub(crate) struct Adoption {
     pub(crate) tunnel: Box<dyn Tunnel>,
     pub(crate) talk: Box<dyn Talk>,
+    /// Where both lie together, once the reactor has them.
+    pub(crate) relay: Relay<Box<dyn WsConn>>,
+}
+
+/// An open WebSocket with its connection, as it goes from one of its drivers to the
+/// next: the reactor owns it, and threads that send and receive drive it in passing.
+pub(crate) trait WsConn: Send {
+    /// Goes on as far as that goes without waiting, on a thread that has something to
+    /// be sent. `is_coming_back`: it is the one that received last.
+    fn drive(&mut self, now: Instant, is_coming_back: bool) -> Drove;
+
+    #[cfg_attr(not(unix), allow(dead_code, reason = "who waits for sockets does"))]
+    fn as_any(&mut self) -> &mut dyn Any;
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 impl fmt::Debug for Adoption {

@@ -16,6 +16,8 @@
 //! and they do not know who drives.
 
 mod dial;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

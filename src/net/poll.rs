@@ -30,26 +30,58 @@ pub(crate) fn wait(
     write: bool,
     until: Option<Instant>,
 ) -> io::Result<Readiness> {
+    let [found] = wait_for([PollFd::new(socket, asked(read, write))], until)?;
+    Ok(readiness(found))
+}
+
+/// As [`wait`], to read and perhaps to write, and for a byte in `bell`. Says whether
+/// there is one.
+#[cfg(feature = "websocket")]
+pub(crate) fn wait_with(
+    bell: &impl AsFd,
+    socket: &impl AsFd,
+    write: bool,
+    until: Option<Instant>,
+) -> io::Result<(Readiness, bool)> {
+    let fds = [
+        PollFd::new(socket, asked(true, write)),
+        PollFd::new(bell, PollFlags::IN),
+    ];
+    let [found, rung] = wait_for(fds, until)?;
+    Ok((readiness(found), !rung.is_empty()))
+}
+
+fn asked(read: bool, write: bool) -> PollFlags {
     let mut asked = PollFlags::empty();
     asked.set(PollFlags::IN | HANGS_UP, read);
     asked.set(PollFlags::OUT, write);
+    asked
+}
+
+fn wait_for<const N: usize>(
+    mut fds: [PollFd<'_>; N],
+    until: Option<Instant>,
+) -> io::Result<[PollFlags; N]> {
     loop {
         let left = until.map(|at| at.saturating_duration_since(now()));
         let left = left.map(|left| timespec(left.min(LONGEST)));
-        let mut fds = [PollFd::new(socket, asked)];
         match poll(&mut fds, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other?,
-        };
-        let [fd] = fds;
-        let found = fd.revents();
-        // A socket in error is ready for both: the next call tells why.
-        let failed = found.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL);
-        return Ok(Readiness {
-            readable: failed || found.intersects(PollFlags::IN | HANGS_UP),
-            writable: failed || found.intersects(PollFlags::OUT),
-            hung_up: failed || found.intersects(HANGS_UP),
-        });
+            Err(rustix::io::Errno::INTR) => {}
+            other => {
+                other?;
+                return Ok(fds.map(|fd| fd.revents()));
+            }
+        }
+    }
+}
+
+fn readiness(found: PollFlags) -> Readiness {
+    // A socket in error is ready for both: the next call tells why.
+    let failed = found.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL);
+    Readiness {
+        readable: failed || found.intersects(PollFlags::IN | HANGS_UP),
+        writable: failed || found.intersects(PollFlags::OUT),
+        hung_up: failed || found.intersects(HANGS_UP),
     }
 }
 

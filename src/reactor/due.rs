@@ -55,9 +55,8 @@ impl<N: Net> Engine<N> {
                 return self.schedule(id);
             }
             #[cfg(feature = "websocket")]
-            Running::WebSocket { token, .. } => {
-                let token = *token;
-                self.drive(token);
+            Running::WebSocket(_) => {
+                self.drive_websocket(id);
                 return self.schedule(id);
             }
         };
@@ -137,7 +136,7 @@ impl<N: Net> Engine<N> {
                 }
             }
             #[cfg(feature = "websocket")]
-            Running::WebSocket { talk, .. } => talk.deadline(),
+            Running::WebSocket(entry) => entry.deadline(),
         }
     }
 }

@@ -14,11 +14,11 @@ use super::dial::Dial;
 use super::engine::{Engine, Pooled};
 use super::socket::Socket;
 use super::timer::{Entered, Owner};
+#[cfg(feature = "websocket")]
+use super::websocket::OpenEntry;
 use crate::conn::{ConnFault, Pumped};
 use crate::delivery::{Inbox, Outlet, advance};
 use crate::error::{Error, Phase, Timeout};
-#[cfg(feature = "websocket")]
-use crate::job::Talk;
 use crate::job::{
     Cancel, Exchange, ExchangeId, Facts, Failure, Next, PoolKey, Progress, Reply, ReplyBody,
 };
@@ -60,7 +60,7 @@ pub(super) enum Running<N: Net> {
     Streaming { token: Token, outlet: Outlet },
     /// The connection speaks WebSocket.
     #[cfg(feature = "websocket")]
-    WebSocket { token: Token, talk: Box<dyn Talk> },
+    WebSocket(Box<OpenEntry>),
 }
 
 /// Between a failure and the next try.
@@ -192,8 +192,6 @@ impl<N: Net> Engine<N> {
                 outlet.refresh();
                 lent.pump(self.now, outlet)
             }
-            #[cfg(feature = "websocket")]
-            Running::WebSocket { .. } => return self.drive_websocket(id, token),
             // It is none of a connection's.
             _ => return self.close_socket(token),
         };
@@ -354,10 +352,9 @@ impl<N: Net> Engine<N> {
                 return self.drive(token);
             }
             #[cfg(feature = "websocket")]
-            Some(Running::WebSocket { token, .. }) => {
-                // Something is to be sent, or its reader made room.
-                let token = *token;
-                return self.drive(token);
+            Some(Running::WebSocket(_)) => {
+                // Something is to be sent, its reader made room, or it is back.
+                return self.drive_websocket(id);
             }
             // A caller drives it, or has parked it and wants no more of that.
             None => return self.take_over(id),
@@ -430,10 +427,7 @@ impl<N: Net> Engine<N> {
                 outlet.fail(error);
             }
             #[cfg(feature = "websocket")]
-            Some(Running::WebSocket { token, mut talk }) => {
-                self.close_socket(token);
-                talk.end(error);
-            }
+            Some(Running::WebSocket(entry)) => self.end_websocket(id, entry, error),
         }
     }
 

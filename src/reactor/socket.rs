@@ -46,6 +46,9 @@ pub(super) enum Socket<N: Net> {
         keep_alive: Option<Duration>,
         entered: Entered,
     },
+    /// An open WebSocket's, wherever that is.
+    #[cfg(feature = "websocket")]
+    Relayed(ExchangeId),
     /// In the pool's hands, or given to a waiter who has not come for it yet.
     Idle {
         key: PoolKey,
@@ -68,6 +71,8 @@ impl<N: Net> Socket<N> {
                 lent.discard();
             }
             Self::Away(away) => away.close(net),
+            #[cfg(feature = "websocket")]
+            Self::Relayed(_) => {}
             Self::Idle { .. } => {}
         }
     }
@@ -99,6 +104,11 @@ impl<N: Net> Engine<N> {
             None | Some(Socket::Idle { .. }) => {}
             Some(Socket::Attempt { link, .. }) => link.ready(ready.state),
             Some(Socket::Away(away)) => away.note(ready.state),
+            #[cfg(feature = "websocket")]
+            Some(Socket::Relayed(id)) => {
+                let id = *id;
+                self.websocket_ready(id, ready.state);
+            }
             Some(Socket::Busy { lent, .. } | Socket::Draining { lent, .. }) => {
                 lent.link().ready(ready.state);
             }
@@ -116,6 +126,11 @@ impl<N: Net> Engine<N> {
             None | Some(Socket::Away(_)) => {}
             Some(Socket::Attempt { .. }) => self.drive_attempt(token),
             Some(Socket::Busy { .. }) => self.drive_busy(token),
+            #[cfg(feature = "websocket")]
+            Some(Socket::Relayed(id)) => {
+                let id = *id;
+                self.drive_websocket(id);
+            }
             Some(Socket::Draining { .. }) => self.drive_draining(token),
             Some(Socket::Idle { .. }) => self.probe_idle(token),
         }
@@ -230,6 +245,8 @@ impl<N: Net> Engine<N> {
         match self.sockets.replace(token, idle)? {
             Socket::Busy { lent, .. } | Socket::Draining { lent, .. } => Some(lent),
             Socket::Attempt { .. } | Socket::Away(_) | Socket::Idle { .. } => None,
+            #[cfg(feature = "websocket")]
+            Socket::Relayed(_) => None,
         }
     }
 

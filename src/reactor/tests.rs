@@ -31,3 +31,5 @@ mod tunnels;
 mod turns;
 #[cfg(feature = "websocket")]
 mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_driving;

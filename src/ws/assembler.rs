@@ -156,10 +156,6 @@ impl Assembler {
 
     /// Whether the next message is at hand for certain, so that nobody need wait for it:
     /// all of its only or last frame. Costs no more than a look at a header.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "until a reader looks before it waits")
-    )]
     pub(crate) fn has_message(&self) -> bool {
         let here = self.input.len() as u64;
         if let Some(frame) = self.frame {

@@ -10,8 +10,9 @@ use crate::coding::ws::Deflater;
 /// it. So messages that are compressed with what came before them go out in the
 /// order in which they were compressed.
 pub(crate) struct Encoder {
-    /// `None`: all goes as it is.
-    deflater: Option<Deflater>,
+    /// `None`: all goes as it is. Boxed, for an encoder goes from hand to hand with
+    /// each message.
+    deflater: Option<Box<Deflater>>,
     /// The bytes a message has at least that is compressed without being asked to be.
     threshold: usize,
 }
@@ -19,7 +20,7 @@ pub(crate) struct Encoder {
 impl Encoder {
     pub(crate) fn new(deflater: Option<Deflater>, threshold: usize) -> Self {
         Self {
-            deflater,
+            deflater: deflater.map(Box::new),
             threshold,
         }
     }
@@ -35,6 +36,36 @@ impl Encoder {
             Message::Pong(payload) => Frame::control(Opcode::Pong, &payload),
             Message::Close(close) => Frame::close(close.as_ref()),
         }
+    }
+
+    /// As [`encode`](Self::encode), for a small message that is sent as it is, and so
+    /// fast that it may be done under a lock. If it is one, says how many bytes that
+    /// makes, and gives the frame, unless it was put behind `last`.
+    pub(crate) fn encode_behind(
+        &mut self,
+        message: &Message,
+        compress: Option<bool>,
+        last: Option<&mut Frame>,
+    ) -> Option<(Option<Frame>, usize)> {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => (Opcode::Binary, &bytes[..]),
+            _ => return None,
+        };
+        let is_compressed =
+            self.deflater.is_some() && compress.unwrap_or(payload.len() >= self.threshold);
+        if is_compressed || !Frame::is_small(payload.len()) {
+            return None;
+        }
+        if let Some(last) = last {
+            let before = last.len();
+            if last.join(opcode, payload) {
+                return Some((None, last.len() - before));
+            }
+        }
+        let frame = Frame::small(opcode, payload);
+        let length = frame.len();
+        Some((Some(frame), length))
     }
 
     fn data(&mut self, opcode: Opcode, payload: Bytes, compress: Option<bool>) -> Frame {

@@ -12,9 +12,16 @@ use super::{CloseFrame, Violation, keys, mask};
 /// The payload of a control frame at most (RFC 6455 §5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
+/// The header of a masked frame at most.
+const LONGEST_HEADER: usize = 14;
+
 /// Payloads up to this size are copied behind their header; larger ones stay where
 /// they are if nobody else has them.
 const SMALL: usize = 4 * 1024;
+
+/// And such frames are put together up to this size: one piece of memory, and one to be
+/// written.
+const TOGETHER: usize = 32 * 1024;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,11 +219,12 @@ impl Sequence {
     }
 }
 
-/// A frame of ours: finished, masked, and what goes over the wire as it is.
+/// A frame of ours, or several small ones in a row: finished, masked, and what goes over
+/// the wire as it is.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// The header, and mostly all of the frame.
-    pub(crate) head: Bytes,
+    pub(crate) head: Vec<u8>,
     /// The payload, where it was masked in its place.
     pub(crate) body: Bytes,
 }
@@ -234,7 +242,7 @@ impl Frame {
             Ok(mut payload) => {
                 mask::apply(&mut payload, key);
                 Self {
-                    head: head(opcode, rsv1, payload.len(), 0, key).into(),
+                    head: head(opcode, rsv1, payload.len(), 0, key),
                     body: payload.freeze(),
                 }
             }
@@ -275,9 +283,35 @@ impl Frame {
         let mut frame = head(opcode, rsv1, payload.len(), payload.len(), key);
         mask::append(&mut frame, payload, key);
         Self {
-            head: frame.into(),
+            head: frame,
             body: Bytes::new(),
         }
+    }
+
+    /// A message that [is small](Self::is_small), in one frame and not compressed.
+    pub(crate) fn small(opcode: Opcode, payload: &[u8]) -> Self {
+        Self::copied(opcode, false, payload, keys::fresh())
+    }
+
+    /// Whether a message of so many bytes is copied in any case.
+    pub(crate) fn is_small(length: usize) -> bool {
+        length <= SMALL
+    }
+
+    /// Puts a small message behind it, in a frame of its own. False: there is no room.
+    pub(crate) fn join(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
+        let length = self.head.len() + LONGEST_HEADER + payload.len();
+        if !self.body.is_empty() || length > TOGETHER {
+            return false;
+        }
+        if length > self.head.capacity() {
+            let roomy = (32 * length).min(TOGETHER);
+            self.head.reserve_exact(roomy - self.head.len());
+        }
+        let key = keys::fresh();
+        write_head(&mut self.head, opcode, false, payload.len(), key);
+        mask::append(&mut self.head, payload, key);
+        true
     }
 }
 
@@ -290,6 +324,12 @@ impl fmt::Debug for Frame {
 
 /// The header of a masked frame, with room for what shall stand behind it.
 fn head(opcode: Opcode, rsv1: bool, length: usize, room: usize, key: [u8; 4]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(LONGEST_HEADER + room);
+    write_head(&mut out, opcode, rsv1, length, key);
+    out
+}
+
+fn write_head(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, length: usize, key: [u8; 4]) {
     let header = FrameHeader {
         is_final: true,
         rsv1,
@@ -298,11 +338,8 @@ fn head(opcode: Opcode, rsv1: bool, length: usize, room: usize, key: [u8; 4]) ->
         opcode: opcode.code(),
         mask: Some(key),
     };
-    let length = length as u64;
-    let mut out = Vec::with_capacity(header.len(length) + room);
     // Writing into a vector does not fail.
-    let _ = header.format(length, &mut out);
-    out
+    let _ = header.format(length as u64, out);
 }
 
 #[cfg(test)]

@@ -94,13 +94,16 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Whether a thread that blocks in `send`, or in the reading of a body,
-    /// drives its own connection meanwhile, instead of waiting for the
-    /// connector's thread to do so. On by default, where the system has poll(2).
+    /// Whether a thread that blocks in `send`, in the reading of a body, or in the
+    /// `send` and `recv` of a WebSocket drives its own connection meanwhile,
+    /// instead of waiting for the connector's thread to do so. On by default,
+    /// where the system has poll(2).
     ///
-    /// It changes who does the work, not what comes of it. Two things can be
+    /// It changes who does the work, not what comes of it. Three things can be
     /// told: a response that is held unread is read ahead only after a second or
-    /// two, and figures of what is in use follow. Off, every byte passes through
+    /// two, and figures of what is in use follow; a Ping that a WebSocket's server
+    /// sends just after a `recv` may be answered 40 ms later; several small answers
+    /// to messages of a WebSocket leave together. Off, every byte passes through
     /// one thread: a small request to a near server takes a third to a half as
     /// long again, and all callers together are capped by that thread.
     pub fn caller_drives(mut self, drives: bool) -> Self {

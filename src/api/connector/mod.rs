@@ -9,6 +9,8 @@ mod stats;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+#[cfg(feature = "websocket")]
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub use self::builder::ConnectorBuilder;
@@ -19,7 +21,11 @@ use crate::dns::Workers;
 use crate::error::Error;
 use crate::handoff::mailbox::Mailbox;
 #[cfg(feature = "websocket")]
-use crate::job::Adopt;
+use crate::handoff::park::{self, Unwaited};
+#[cfg(feature = "websocket")]
+use crate::handoff::relay::Guest;
+#[cfg(feature = "websocket")]
+use crate::job::{Adopt, WsConn};
 use crate::job::{Command, Config, Control, Exchange, ExchangeId};
 use crate::lease::Lessee;
 #[cfg(feature = "websocket")]
@@ -48,15 +54,18 @@ use crate::reactor::{Ledger, Reactor, close_pool};
 /// A started request, a future, and everything nobody waits for is carried by
 /// the connector's thread. A thread that blocks in `send`, or in the reading of
 /// a body, sends and receives by itself over a connection it is lent for that
-/// call, which spares two changes of thread:
-/// [`caller_drives`](ConnectorBuilder::caller_drives).
+/// call, which spares two changes of thread; and so does one that sends or blocks
+/// to receive on a WebSocket, where a thread that receives keeps two descriptors
+/// to be woken by: [`caller_drives`](ConnectorBuilder::caller_drives).
 ///
 /// # Processes
 ///
 /// A connector belongs to the process that made it. In a child by `fork` its
 /// requests fail with [`Kind::Closed`](crate::Kind::Closed), and dropping its
 /// handles closes the child's descriptors and does nothing else. Make another
-/// connector there.
+/// connector there. One thing it is not told: of WebSocket messages that the
+/// parent had received whole, the child may still receive its copies, and up to
+/// 16 small answers to each are taken and go nowhere.
 #[derive(Clone)]
 pub struct Connector {
     inner: Arc<Inner>,
@@ -229,14 +238,19 @@ impl Connector {
     }
 
     /// Has the reactor go on with a WebSocket. What cannot be done is told like any
-    /// other end of it.
+    /// other end of it. Those who wait for it may drive it, too.
     #[cfg(feature = "websocket")]
-    pub(crate) fn adopt<C: Send + 'static>(&self, id: ExchangeId, adopt: Adopt<C>) {
+    pub(crate) fn adopt<C: Send + 'static>(
+        &self,
+        id: ExchangeId,
+        adopt: Adopt<C>,
+    ) -> Guest<Box<dyn WsConn>> {
         let adoption = adoption(adopt);
+        let guest = adoption.relay.guest();
         let (mut refused, error) = match self.mailbox() {
             Ok(mailbox) => match mailbox.push(Command::Adopt(id, adoption)) {
                 Err(Command::Adopt(_, adoption)) => (adoption, self.ended()),
-                _ => return,
+                _ => return guest,
             },
             Err(error) => (adoption, error),
         };
@@ -245,6 +259,33 @@ impl Connector {
             // Its lock may be held for ever in the child of a process.
             std::mem::forget(refused.tunnel);
         }
+        guest
+    }
+
+    /// Whether there is something for callers to drive, and they do.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn lends(&self) -> bool {
+        self.lessee().is_some()
+    }
+
+    /// Waits for what an open WebSocket brings, by driving it where callers do.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn receive<T>(
+        &self,
+        guest: &Guest<Box<dyn WsConn>>,
+        until: Option<Instant>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Unwaited> {
+        match self.lessee() {
+            Some(lessee) => lessee.receive(self.inner.home, guest, until, poll),
+            None => park::block_on(until, poll),
+        }
+    }
+
+    #[cfg(feature = "websocket")]
+    fn lessee(&self) -> Option<&Lessee> {
+        let lessee = self.inner.lessee.get()?;
+        lessee.as_ref().filter(|_| self.inner.caller_drives)
     }
 
     /// Reads on in the body of a request that was carried on a caller's

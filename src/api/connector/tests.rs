@@ -282,9 +282,9 @@ fn a_child_does_not_wait_for_what_its_parent_gets() {
         let stream = ReplyBody::Stream(reader);
         let mut body = Body::new(stream, LIMITS, about.clone(), id, &connector, true);
         body.driven_by(driver);
-        let mut cx = std::task::Context::from_waker(Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         match body.poll_chunk(&mut cx) {
-            std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), Kind::Closed),
+            Poll::Ready(Err(error)) => assert_eq!(error.kind(), Kind::Closed),
             other => panic!("{driver:?}: {other:?}"),
         }
     }

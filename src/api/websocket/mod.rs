@@ -7,7 +7,8 @@
 //!                          └─ WsEnd, and by the latch at once
 //! ```
 //!
-//! The reactor drives the connection, whether anybody reads or not. What costs time
+//! Whoever sends or receives drives the connection, and the reactor does where nobody
+//! is there. What costs time
 //! is done by whoever sends or receives: masking and deflating in [`send`], UTF-8 and
 //! inflating in [`receive`].
 
@@ -15,6 +16,7 @@ mod builder;
 mod close;
 mod connect;
 mod options;
+mod pace;
 mod receive;
 mod send;
 mod shared;
@@ -50,10 +52,11 @@ use crate::job::TlsInfo;
 /// may send, and every message goes out in one piece. One receives at a time.
 /// [`split`](Self::split) makes the two sides types.
 ///
-/// The connector's thread drives the connection: it answers pings, keeps the
+/// Who sends writes, who blocks to receive reads, and where nobody is there the
+/// connector's thread does both (see [`Connector`](crate::Connector)): it answers pings, keeps the
 /// heartbeat and does the closing handshake while nobody receives. Sending returns as
 /// soon as the message waits to be written, and blocks only while too much of what
-/// was sent before (512 KiB or 1024 messages) waits. What is received waits, up to
+/// was sent before (512 KiB or about 1024 messages) waits. What is received waits, up to
 /// about 512 KiB, until somebody takes it; then the server has to wait.
 ///
 /// It holds one of the slots of the [`limit`](crate::ConnectorBuilder::limit) until

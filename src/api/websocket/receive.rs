@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::Shared;
 use crate::api::cancel::CancelHandle;
-use crate::api::pending::{Operation, wait_until};
+use crate::api::pending::Operation;
 use crate::error::{Error, Phase, Timeout};
 use crate::handoff::pipe::{Item, PipeReader};
 use crate::job::{Cancel, Command, WsEnd};
@@ -128,6 +128,8 @@ impl Incoming {
         &mut self,
         shared: &Shared,
         cx: &mut Context<'_>,
+        is_home: &mut bool,
+        is_driving: bool,
     ) -> Poll<Result<Option<Message>, Error>> {
         let Some((pipe, assembler)) = &mut self.source else {
             return Poll::Ready(Ok(None));
@@ -135,9 +137,7 @@ impl Incoming {
         loop {
             match assembler.next() {
                 Ok(Some(message)) => {
-                    if let Message::Close(frame) = &message {
-                        shared.peer_closes(frame.as_ref());
-                    }
+                    received(shared, assembler, &message);
                     return Poll::Ready(Ok(Some(message)));
                 }
                 Ok(None) => {}
@@ -149,14 +149,17 @@ impl Incoming {
                     return Poll::Ready(Err(error));
                 }
             }
-            if !shared.is_home() {
-                return Poll::Ready(Err(shared.context(Error::closed())));
+            if !*is_home {
+                *is_home = shared.is_home();
+                if !*is_home {
+                    return Poll::Ready(Err(shared.context(Error::closed())));
+                }
             }
             let Poll::Ready((item, refill)) = pipe.poll_next(cx) else {
                 return Poll::Pending;
             };
             if refill {
-                shared.tell(Command::Wake(shared.id));
+                shared.makes_room(is_driving);
             }
             match item {
                 Item::Data(data) => assembler.push(data),
@@ -178,6 +181,13 @@ impl Incoming {
     }
 }
 
+fn received(shared: &Shared, assembler: &Assembler, message: &Message) {
+    if let Message::Close(frame) = message {
+        shared.peer_closes(frame.as_ref());
+    }
+    shared.received(assembler.has_message());
+}
+
 /// One wait for a message.
 pub(super) struct Receive<H: Deref<Target = Inbound>> {
     claim: Claim<H>,
@@ -185,6 +195,8 @@ pub(super) struct Receive<H: Deref<Target = Inbound>> {
     /// at the clock for it.
     until: Option<Instant>,
     is_watched: bool,
+    /// This is the process that connected, as was asked once.
+    is_home: bool,
 }
 
 impl<H: Deref<Target = Inbound>> Receive<H> {
@@ -195,7 +207,17 @@ impl<H: Deref<Target = Inbound>> Receive<H> {
             claim,
             until: limit.and_then(|limit| Instant::now().checked_add(limit)),
             is_watched: false,
+            is_home: false,
         })
+    }
+
+    /// The next message, if it is all here.
+    fn at_hand(&mut self) -> Option<Message> {
+        let (_, assembler) = self.claim.incoming.as_mut()?.source.as_mut()?;
+        // A violation is found again.
+        let message = assembler.next().ok()??;
+        received(&self.claim.inbound.shared, assembler, &message);
+        Some(message)
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
@@ -203,8 +225,20 @@ impl<H: Deref<Target = Inbound>> Receive<H> {
         let Some(incoming) = &mut self.claim.incoming else {
             return Poll::Ready(Ok(None));
         };
-        let polled = incoming.poll(shared, cx);
-        let (true, Some(until)) = (polled.is_pending(), self.until) else {
+        // A thread that blocks takes no part in a fork meanwhile; a future may.
+        let mut is_home = self.is_watched && self.is_home;
+        let polled = incoming.poll(shared, cx, &mut is_home, self.is_watched && shared.lends);
+        self.is_home = is_home;
+        if polled.is_ready() {
+            return polled;
+        }
+        match shared.ends_anywhere() {
+            // It drives.
+            _ if self.is_watched => shared.waits_here(),
+            Some(ends) => shared.waits_elsewhere(ends),
+            None => {}
+        }
+        let Some(until) = self.until else {
             return polled;
         };
         let now = Instant::now();
@@ -245,14 +279,22 @@ impl<H: Deref<Target = Inbound>, T> Typed<H, T> {
     where
         H: Send,
     {
+        if let Some(message) = self.receive.at_hand() {
+            return (self.read)(&self.receive.claim.inbound.shared, message).map(Some);
+        }
         let given = limit.and_then(|limit| Instant::now().checked_add(limit));
         let until = match (self.receive.until, given) {
             (Some(own), Some(given)) => Some(own.min(given)),
             (own, given) => own.or(given),
         };
         self.receive.is_watched = true;
-        if let Some(result) = wait_until(&mut self, until) {
-            return result;
+        let shared = Arc::clone(&self.receive.claim.inbound.shared);
+        // What the program makes of it comes after the wait.
+        if let Some(received) = shared.wait(until, |cx| self.receive.poll(cx)) {
+            let message = received?;
+            return message
+                .map(|message| (self.read)(&shared, message))
+                .transpose();
         }
         // One of the two has passed. If it is the WebSocket's own, this tells.
         match self.poll(&mut Context::from_waker(Waker::noop())) {

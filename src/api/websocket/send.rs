@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::shared::Shared;
+use super::shared::{Ends, Shared};
 use crate::api::cancel::CancelHandle;
 use crate::api::pending::{Operation, Pending, wait_until};
 use crate::error::{Error, Phase, Timeout};
-use crate::handoff::outbox::Place;
+use crate::handoff::feed::Gone;
+use crate::handoff::outbox::{Place, Queued};
 use crate::ws::frame::MAX_CONTROL;
 use crate::ws::{CloseFrame, Encoder, Frame, Message};
 
@@ -112,18 +113,24 @@ impl<H: Deref<Target = Shared>> Outgoing<H> {
             },
         };
         let message = self.message.take()?;
-        Some(shared.post(message, options, turn))
+        Some(shared.post(ends, message, options, turn))
     }
 }
 
 impl<H: Deref<Target = Shared> + Send> Operation<()> for Outgoing<H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (shared, options) = (&*self.shared, self.options);
+        let is_close = self.message.as_ref().is_some_and(Message::is_close);
+        if let Some(message) = &self.message
+            && let Some(posted) = shared.post_at_once(message, options.compress)
+        {
+            self.message = None;
+            return Poll::Ready(posted);
+        }
         let ends = match shared.ends() {
             Ok(ends) => ends,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        let is_close = self.message.as_ref().is_some_and(Message::is_close);
         let turn = match is_close {
             true => None,
             false => match ends.outbox.poll_turn(&mut self.place, cx) {
@@ -138,7 +145,7 @@ impl<H: Deref<Target = Shared> + Send> Operation<()> for Outgoing<H> {
         let Some(message) = self.message.take() else {
             return Poll::Ready(Err(Error::internal("the message was sent already")));
         };
-        Poll::Ready(shared.post(message, options, turn))
+        Poll::Ready(shared.post(ends, message, options, turn))
     }
 
     fn target(&self) -> CancelHandle {
@@ -161,11 +168,12 @@ impl Shared {
     /// A close needs no turn: it is the last.
     fn post(
         &self,
+        ends: &Ends,
         message: Message,
         options: SendOptions,
         turn: Option<Turn<'_>>,
     ) -> Result<(), Error> {
-        let Some(mut turn) = turn else {
+        let Some(turn) = turn else {
             let close = match message {
                 Message::Close(close) => close,
                 _ => None,
@@ -175,9 +183,28 @@ impl Shared {
                 false => Err(self.closed()),
             };
         };
+        match self.push(turn, message, options) {
+            Ok(queued) => {
+                self.queued(ends, queued);
+                Ok(())
+            }
+            Err(Gone) => Err(self.closed()),
+        }
+    }
+
+    fn push(
+        &self,
+        mut turn: Turn<'_>,
+        message: Message,
+        options: SendOptions,
+    ) -> Result<Queued, Gone> {
         let frame = turn.context().encode(message, options.compress);
         let length = frame.len();
-        turn.push(frame, length).map_err(|_| self.closed())
+        match self.lends {
+            // Whoever pushes sees to the rest.
+            true => turn.push_quietly(frame, length),
+            false => turn.push(frame, length),
+        }
     }
 }
 

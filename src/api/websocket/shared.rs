@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::connect::Upgrade;
 use super::options::Options;
+use super::pace::Pace;
 use super::receive::{Inbound, Incoming};
 use crate::api::cancel::{Aim, CancelHandle};
 use crate::api::connector::Connector;
@@ -14,7 +15,8 @@ use crate::error::{Error, Kind};
 use crate::handoff::latch::{Latch, latch};
 use crate::handoff::outbox::{Caps, Outbox, outbox};
 use crate::handoff::pipe::{Budget, pipe};
-use crate::job::{Adopt, Command, ExchangeId, WsEnd, WsSettings};
+use crate::handoff::relay::Guest;
+use crate::job::{Adopt, Command, ExchangeId, WsConn, WsEnd, WsSettings};
 use crate::sync::lock;
 use crate::ws::handshake::Negotiated;
 use crate::ws::{Assembler, CloseCode, CloseFrame, Encoder, Frame, Utf8Bytes};
@@ -37,6 +39,9 @@ pub(super) struct Shared {
     /// that nobody needs it any more. `None` only while this is dropped.
     ends: Option<Ends>,
     fate: Mutex<Fate>,
+    /// Whether callers drive the connection, as whoever queues and receives is one.
+    pub(super) lends: bool,
+    pub(super) pace: Pace,
     pub(super) connector: Connector,
     pub(super) id: ExchangeId,
     pub(super) about: Arc<About>,
@@ -47,6 +52,8 @@ pub(super) struct Shared {
 pub(super) struct Ends {
     pub(super) outbox: Outbox<Encoder, Frame>,
     pub(super) ended: Latch<WsEnd>,
+    /// Where the connection lies, for whoever has queued something.
+    pub(super) guest: Guest<Box<dyn WsConn>>,
 }
 
 /// What this side knows of the end before the reactor does.
@@ -93,10 +100,16 @@ pub(super) fn open(upgrade: Upgrade) -> Inbound {
         // is said.
         keep: Box::new(connection.connector.clone()),
     };
-    connection.connector.adopt(connection.id, adopt);
+    let guest = connection.connector.adopt(connection.id, adopt);
     let shared = Shared {
-        ends: Some(Ends { outbox, ended }),
+        ends: Some(Ends {
+            outbox,
+            ended,
+            guest,
+        }),
         fate: Mutex::default(),
+        lends: connection.connector.lends(),
+        pace: Pace::default(),
         connector: connection.connector,
         id: connection.id,
         about: connection.about,
@@ -118,6 +131,11 @@ impl Shared {
             Some(ends) if self.is_home() => Ok(ends),
             _ => Err(self.context(Error::closed())),
         }
+    }
+
+    /// As [`ends`](Self::ends), for what does no harm in a child either.
+    pub(super) fn ends_anywhere(&self) -> Option<&Ends> {
+        self.ends.as_ref()
     }
 
     pub(super) fn tell(&self, command: Command) {

@@ -14,6 +14,11 @@ macro_rules! sends {
             /// written, and blocks only while there is too much before it. It is
             /// sent whole or not at all, and in one frame.
             ///
+            /// It is written at once, but for one case: a small message from a thread
+            /// that has received one, while the next is there already, is taken for one
+            /// of several answers. They are written together when that thread has
+            /// answered the last, or waits, or after 4 ms at most.
+            ///
             /// A `Vec<u8>` is masked where it is; so are [`Bytes`](crate::Bytes) that
             /// nobody else has a handle on. Everything else is copied once.
             ///

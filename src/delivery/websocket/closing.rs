@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{FRAMES, LONGEST_LINGER, PATIENCE, Pump, Stage, Verdict, keep, put};
+use super::{LONGEST_LINGER, PATIENCE, Pump, Stage, Verdict, keep, lent, put};
 use crate::error::{Error, Kind, Phase, Timeout};
 use crate::handoff::outbox::Taken;
 use crate::handoff::pipe::{Credit, PipeWriter};
@@ -53,7 +53,7 @@ impl<C> Pump<C> {
     /// is one, or else this.
     pub(super) fn answer(&mut self, close: Frame, line: &mut dyn Line) {
         self.pongs.drain(..).for_each(|pong| line.queue(pong));
-        let mut frames = FRAMES.take();
+        let mut frames = lent();
         let mut last = None;
         if let Some(outbox) = &mut self.outbox {
             let mut cx = Context::from_waker(&self.waker);

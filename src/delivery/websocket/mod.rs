@@ -36,6 +36,7 @@ use crate::error::Error;
 use crate::handoff::latch::LatchSetter;
 use crate::handoff::outbox::{OutboxReader, Taken};
 use crate::handoff::pipe::{Credit, PipeWriter};
+use crate::handoff::relay::Relay;
 use crate::job::{Adopt, Adoption, Got, Line, Talk, Talked, WsEnd, WsSettings};
 use crate::proto::ws::{ControlFrame, Event, Machine, Rules};
 use crate::ws::frame::{Frame, Opcode};
@@ -51,7 +52,11 @@ const BATCH: usize = 128 * 1024;
 const FIRST_READ: usize = 8 * 1024;
 
 /// Reads grow to this while they are filled.
-const MAX_READ: usize = 128 * 1024;
+const MAX_READ: usize = 256 * 1024;
+
+/// And shrink again after so many in a row that brought little: where messages come
+/// one by one, each of them ends in such a read.
+const LITTLE: u8 = 16;
 
 /// So many Pongs wait for the socket; beyond, the latest alone (RFC 6455 §5.5.3).
 const PONGS: usize = 16;
@@ -108,11 +113,13 @@ pub(crate) fn adoption<C: Send + 'static>(adopt: Adopt<C>) -> Box<Adoption> {
         paused: false,
         discards: false,
         doubted: false,
+        looked_late: false,
         hung_up: false,
         close_by: None,
         release_at: None,
         nudge_at: None,
         read_size: FIRST_READ,
+        little: 0,
         send_fault: None,
         outcome: None,
         _keep: keep,
@@ -120,6 +127,7 @@ pub(crate) fn adoption<C: Send + 'static>(adopt: Adopt<C>) -> Box<Adoption> {
     Box::new(Adoption {
         tunnel,
         talk: Box::new(pump),
+        relay: Relay::new(),
     })
 }
 
@@ -150,6 +158,8 @@ struct Pump<C> {
     discards: bool,
     /// The socket was looked at though nothing told of it, since the last byte.
     doubted: bool,
+    /// And when the time for closing had passed.
+    looked_late: bool,
     /// The peer has closed its side of TCP.
     hung_up: bool,
     pulse: Pulse,
@@ -157,6 +167,8 @@ struct Pump<C> {
     release_at: Option<Instant>,
     nudge_at: Option<Instant>,
     read_size: usize,
+    /// Reads in a row that brought little.
+    little: u8,
     /// Sending failed. What the peer has said before is still to be read.
     send_fault: Option<Error>,
     /// How it has ended, to be told when the connection is closed.
@@ -207,8 +219,14 @@ impl<C: Send> Talk for Pump<C> {
         loop {
             self.deliver(line, now);
             self.send(line, &mut moved, now);
-            if self.close_by.is_some_and(|at| at <= now) {
+            let is_late = self.close_by.is_some_and(|at| at <= now);
+            if is_late && (self.looked_late || self.paused) {
                 return self.too_late(self.said_close && line.is_flushed());
+            }
+            if is_late {
+                // The answer may be there, and no wait has told of it yet.
+                self.looked_late = true;
+                line.suspect();
             }
             if self.send_fault.is_some() {
                 // What the peer has said before is no more than what the system holds.
@@ -228,6 +246,7 @@ impl<C: Send> Talk for Pump<C> {
                         return Talked::Again;
                     }
                 }
+                Ok(Got::Nothing) if is_late => {}
                 Ok(Got::Nothing) => {
                     let beat = self.pulse.beat(now);
                     let looks_lost = self.send_fault.is_some() || matches!(beat, Beat::Lost(_));
@@ -252,6 +271,10 @@ impl<C: Send> Talk for Pump<C> {
                 Err(error) => return self.broken(error),
             }
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Open && !self.said_close && self.peer_close.is_none()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -324,8 +347,14 @@ impl<C> Pump<C> {
             self.pulse.heard(now);
         }
         if n >= self.read_size {
-            self.read_size = (self.read_size * 2).min(MAX_READ);
-        } else if n < self.read_size / 4 {
+            self.read_size = (self.read_size * 4).min(MAX_READ);
+        }
+        self.little = match n < self.read_size / 4 {
+            true => self.little + 1,
+            false => 0,
+        };
+        if self.little == LITTLE {
+            self.little = 0;
             self.read_size = (self.read_size / 2).max(FIRST_READ);
         }
     }
@@ -394,7 +423,8 @@ impl<C> Pump<C> {
         if self.pongs.len() == PONGS {
             self.pongs.clear();
         }
-        self.pongs.push(Frame::control(Opcode::Pong, payload).head);
+        self.pongs
+            .push(Frame::control(Opcode::Pong, payload).head.into());
     }
 
     /// Queues and writes what goes.
@@ -440,7 +470,7 @@ impl<C> Pump<C> {
         let Some(outbox) = self.outbox.as_mut().filter(|_| !self.starved) else {
             return gathered;
         };
-        let mut frames = FRAMES.take();
+        let mut frames = lent();
         let mut cx = Context::from_waker(&self.waker);
         match outbox.poll_take(BATCH, &mut frames, &mut cx) {
             Poll::Ready(Taken::Items) => {
@@ -480,15 +510,20 @@ impl<C> Pump<C> {
     }
 }
 
+/// Memory for a batch. A thread that ends, and sends something on its way, has none kept.
+fn lent() -> Vec<Frame> {
+    FRAMES.try_with(Cell::take).unwrap_or_default()
+}
+
 /// Lends the memory to the next batch, unless it is much.
 fn keep(frames: Vec<Frame>) {
     if frames.capacity() <= 4 * MANY {
-        FRAMES.set(frames);
+        let _ = FRAMES.try_with(|kept| kept.set(frames));
     }
 }
 
 fn put(line: &mut dyn Line, frame: Frame) {
-    line.queue(frame.head);
+    line.queue(frame.head.into());
     if !frame.body.is_empty() {
         line.queue(frame.body);
     }

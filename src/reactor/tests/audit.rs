@@ -9,7 +9,13 @@ use super::super::exchange::Running;
 use super::super::socket::Socket;
 use super::super::timer::{Entered, Owner};
 use super::sim::Sim;
+#[cfg(feature = "websocket")]
+use crate::delivery::OpenWebSocket;
+#[cfg(feature = "websocket")]
+use crate::handoff::relay::Found;
 use crate::job::{Endpoint, PoolKey};
+#[cfg(feature = "websocket")]
+use crate::net::sim::SimStream;
 use crate::pool::Key;
 
 /// Slots that guards hold, by what holds them.
@@ -32,6 +38,9 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
     let mut held = Held::default();
     let mut waiting = Vec::new();
     let mut claimed = HashSet::new();
+    // WebSockets that others drive.
+    #[cfg_attr(not(feature = "websocket"), allow(unused_mut))]
+    let mut unwatched = 0;
     for (id, entry) in &sim.engine.exchanges {
         match &entry.running {
             // Neither a slot nor a place in the queue.
@@ -45,8 +54,16 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
                 claimed.insert((*token, *id));
             }
             #[cfg(feature = "websocket")]
-            Running::WebSocket { token, .. } => {
-                claimed.insert((*token, *id));
+            Running::WebSocket(entry) => {
+                claimed.insert((entry.token, *id));
+                let Found::Here(conn) = entry.relay.take() else {
+                    panic!("a WebSocket that is nowhere");
+                };
+                let open = conn.into_any().downcast::<OpenWebSocket<_>>();
+                let open: Box<OpenWebSocket<SimStream>> = open.expect("of this world");
+                held.count(open.lent.key());
+                unwatched += usize::from(open.lent.token().is_none());
+                assert!(entry.relay.put(open).is_ok());
             }
         }
     }
@@ -78,6 +95,10 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
                 held.count(lent.key());
             }
             Socket::Draining { lent, .. } => held.count(lent.key()),
+            #[cfg(feature = "websocket")]
+            Socket::Relayed(exchange) => {
+                assert!(claimed.remove(&(token, *exchange)), "nobody's WebSocket");
+            }
             Socket::Idle { id, .. } => {
                 assert!(id.is_some(), "an idle socket the pool does not know");
                 resting += 1;
@@ -97,7 +118,7 @@ pub(super) fn audit(sim: &mut Sim, at_rest: bool) {
         held.count(&sim.leases[id]);
     }
     assert_eq!(
-        sim.world.watched(),
+        sim.world.watched() + unwatched,
         sockets,
         "watched sockets and their table"
     );

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Timeout};
 use crate::handoff::latch::{Latch, latch};
 use crate::handoff::outbox::{Caps, Outbox, Place, outbox};
 use crate::handoff::pipe::{Budget, Item, PipeReader, pipe};
+use crate::handoff::relay::Relay;
 use crate::handoff::testing::Count;
 use crate::job::{
     Adopt, Adoption, Cancel, Command, Control, ExchangeId, Got, Line, Talk, Talked, Tunnel, WsEnd,
@@ -25,18 +26,18 @@ use crate::ws::{CloseCode, CloseFrame};
 
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
 
-const TEXT: u8 = 0x1;
+pub(super) const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const PONG: u8 = 0xa;
+pub(super) const PING: u8 = 0x9;
+pub(super) const PONG: u8 = 0xa;
 
 const BUDGET: Budget = Budget {
     low: 1024,
     high: 4096,
 };
 
-fn settings() -> WsSettings {
+pub(super) fn settings() -> WsSettings {
     WsSettings {
         autoping: true,
         autoclose: true,
@@ -47,7 +48,7 @@ fn settings() -> WsSettings {
     }
 }
 
-fn beating(every: Duration) -> WsSettings {
+pub(super) fn beating(every: Duration) -> WsSettings {
     WsSettings {
         heartbeat: Some(every),
         ..settings()
@@ -55,9 +56,9 @@ fn beating(every: Duration) -> WsSettings {
 }
 
 /// The handles' part.
-struct Socket {
-    id: ExchangeId,
-    outbox: Option<Outbox<(), Frame>>,
+pub(super) struct Socket {
+    pub(super) id: ExchangeId,
+    pub(super) outbox: Option<Outbox<(), Frame>>,
     reader: Option<PipeReader<WsEnd>>,
     ended: Latch<WsEnd>,
     /// Both ends of what is kept until all is over.
@@ -67,7 +68,7 @@ struct Socket {
 }
 
 /// What the handles have, and what they give the reactor.
-fn handles(probe: &Probe, settings: WsSettings) -> (Socket, Adopt<()>) {
+pub(super) fn handles(probe: &Probe, settings: WsSettings) -> (Socket, Adopt<()>) {
     let (inlet, reader) = pipe(BUDGET);
     let caps = Caps {
         bytes: 64 * 1024,
@@ -98,7 +99,7 @@ fn handles(probe: &Probe, settings: WsSettings) -> (Socket, Adopt<()>) {
 
 /// A connection that has just been switched, on the `n`th wire. `early` comes in one
 /// piece with the head.
-fn switched(sim: &mut Sim, n: usize, early: &[u8]) -> Probe {
+pub(super) fn switched(sim: &mut Sim, n: usize, early: &[u8]) -> Probe {
     let probe = sim.go(get(HOST).field(UPGRADE, "websocket"));
     sim.peer(n).received();
     sim.peer(n).send([SWITCHED.as_bytes(), early].concat());
@@ -107,7 +108,7 @@ fn switched(sim: &mut Sim, n: usize, early: &[u8]) -> Probe {
     probe
 }
 
-fn adopt(sim: &mut Sim, id: ExchangeId, adopt: Adopt<()>) {
+pub(super) fn adopt(sim: &mut Sim, id: ExchangeId, adopt: Adopt<()>) {
     let pushed = sim.mailbox.push(Command::Adopt(id, adoption(adopt)));
     assert!(pushed.is_ok());
     sim.settle();
@@ -143,7 +144,7 @@ impl Socket {
         assert!(self.push(Frame::data(Opcode::Binary, false, payload)));
     }
 
-    fn close(&self, code: u16) {
+    pub(super) fn close(&self, code: u16) {
         let close = close_frame(code);
         assert!(self.outbox.as_ref().unwrap().close(close));
     }
@@ -174,7 +175,7 @@ impl Socket {
     }
 
     /// What has come since the last look.
-    fn got(&mut self, sim: &mut Sim) -> Vec<u8> {
+    pub(super) fn got(&mut self, sim: &mut Sim) -> Vec<u8> {
         loop {
             self.read(sim);
             let before = self.got.len();
@@ -186,7 +187,7 @@ impl Socket {
         }
     }
 
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.ended.get().is_some()
     }
 
@@ -201,21 +202,27 @@ impl Socket {
     }
 
     #[track_caller]
-    fn ended_with(&mut self, sim: &mut Sim, code: u16, clean: bool) {
+    pub(super) fn ended_with(&mut self, sim: &mut Sim, code: u16, clean: bool) {
         let end = self.end(sim);
         assert_eq!((end.code, end.clean), (CloseCode::from(code), clean));
         assert!(end.error.is_none(), "{:?}", end.error);
     }
 
     #[track_caller]
-    fn failed_with(&mut self, sim: &mut Sim, code: u16) -> Error {
+    pub(super) fn failed_with(&mut self, sim: &mut Sim, code: u16) -> Error {
         let end = self.end(sim);
         assert_eq!((end.code, end.clean), (CloseCode::from(code), false));
         end.error.expect("an error")
     }
 
+    /// Whether nobody is there any more who could tell how it ended.
+    pub(super) fn is_broken(&mut self) -> bool {
+        let next = self.reader.as_mut().and_then(PipeReader::try_next);
+        matches!(next, Some((Item::Broken, _)))
+    }
+
     /// Whether the engine has done with it.
-    fn is_over(&self, sim: &Sim) -> bool {
+    pub(super) fn is_over(&self, sim: &Sim) -> bool {
         assert_eq!(
             self.kept.upgrade().is_none(),
             !sim.engine.exchanges.contains_key(&self.id)
@@ -241,7 +248,7 @@ fn close_frame(code: u16) -> Frame {
 }
 
 /// A frame as a server sends it.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x80 | opcode];
     match payload.len() {
         short @ 0..126 => bytes.push(short as u8),
@@ -263,7 +270,7 @@ fn closing(code: u16) -> Vec<u8> {
 }
 
 /// The frames that the client sent, and that they are whole and masked.
-fn frames(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(super) fn frames(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut rest = bytes;
     let mut found = Vec::new();
     while let [first, second, behind @ ..] = rest {
@@ -1326,6 +1333,10 @@ impl Talk for Clumsy {
         Talked::Wants
     }
 
+    fn is_open(&self) -> bool {
+        true
+    }
+
     fn deadline(&self) -> Option<Instant> {
         None
     }
@@ -1348,6 +1359,7 @@ fn a_panic_ends_one_of_them() {
     let clumsy = Adoption {
         tunnel: probe.tunnel().expect("a connection"),
         talk: Box::new(Clumsy(Arc::clone(&told))),
+        relay: Relay::new(),
     };
     let _ = sim.mailbox.push(Command::Adopt(probe.id, Box::new(clumsy)));
     sim.settle();

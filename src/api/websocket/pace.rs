@@ -1,0 +1,170 @@
+//! When what was queued is written.
+//!
+//! At once, by the thread that has queued it. But one that answers a number of messages
+//! in turn, each as it receives it, leaves it for the time being: many answers then go
+//! out in one write. It writes them when it has answered the last, and the reactor
+//! before long if it does something else.
+//!
+//! What is noted here decides about nothing but that, so it is no matter if two threads
+//! see it in different orders.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::shared::{Ends, Shared};
+use crate::api::pending::refused;
+use crate::error::Error;
+use crate::handoff::outbox::Queued;
+use crate::handoff::park::{Unwaited, block_on};
+use crate::handoff::relay::Look;
+use crate::job::Command;
+use crate::ws::Message;
+
+/// So much is not left waiting.
+const MUCH: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Who has received last, or nobody; [`AT_HAND`] is added to that.
+    reader: AtomicUsize,
+    /// Something was left in the queue until that one comes by again.
+    is_deferred: AtomicBool,
+    /// How many more that one may leave there.
+    left: AtomicUsize,
+}
+
+impl Pace {
+    fn spend(&self) -> bool {
+        let left = self.left.load(Relaxed);
+        self.left.store(left.saturating_sub(1), Relaxed);
+        left > 0
+    }
+}
+
+fn is_much(queued: Queued) -> bool {
+    queued.is_full || queued.bytes >= MUCH
+}
+
+/// So many answers to one message are left in the queue. Who sends more does not mean to
+/// come back soon.
+const ANSWERS: usize = 16;
+
+/// The next message could be had without waiting.
+const AT_HAND: usize = 1;
+
+/// What tells this thread from the others that there are now: an even number.
+fn this_thread() -> usize {
+    thread_local! {
+        static MARK: u64 = const { 0 };
+    }
+    MARK.try_with(|mark| std::ptr::from_ref(mark).addr())
+        .unwrap_or(0)
+}
+
+impl Shared {
+    /// Sees to it that what was queued is written.
+    pub(super) fn queued(&self, ends: &Ends, queued: Queued) {
+        if !self.lends {
+            return;
+        }
+        let (reader, this) = (self.pace.reader.load(Relaxed), this_thread());
+        let is_deferred = !is_much(queued) && reader == this | AT_HAND && self.pace.spend();
+        self.pace.is_deferred.store(is_deferred, Relaxed);
+        match is_deferred {
+            true => ends.guest.rely(Look::Soon),
+            false => self.drive(ends, reader & !AT_HAND == this),
+        }
+    }
+
+    /// Queues a small message where it can be left for the time being, and that takes
+    /// neither a system call nor waiting for a lock. Whether this is still the process
+    /// that connected, which takes one, is asked when something is written or waited
+    /// for: nothing that is done to the memory of another does harm.
+    ///
+    /// `None`: it is to be sent in the usual way.
+    pub(super) fn post_at_once(
+        &self,
+        message: &Message,
+        compress: Option<bool>,
+    ) -> Option<Result<(), Error>> {
+        let ends = self.ends_anywhere().filter(|_| self.lends)?;
+        if self.pace.reader.load(Relaxed) != this_thread() | AT_HAND || !self.pace.spend() {
+            return None;
+        }
+        let queued = ends
+            .outbox
+            .push_at_once(|encoder, last| encoder.encode_behind(message, compress, last))?;
+        self.pace.is_deferred.store(true, Relaxed);
+        if is_much(queued) || !ends.guest.rely_at_once(Look::Soon) {
+            if !self.is_home() {
+                return Some(Err(self.context(Error::closed())));
+            }
+            self.queued(ends, queued);
+        }
+        Some(Ok(()))
+    }
+
+    /// This thread has received a message. `is_next_at_hand`: another could be had
+    /// without waiting.
+    pub(super) fn received(&self, is_next_at_hand: bool) {
+        if self.lends {
+            let reader = this_thread() | if is_next_at_hand { AT_HAND } else { 0 };
+            self.pace.reader.store(reader, Relaxed);
+            self.pace.left.store(ANSWERS, Relaxed);
+        }
+    }
+
+    /// Somebody waits for a message, and sees to it that what is queued is written.
+    pub(super) fn waits_here(&self) {
+        self.pace.is_deferred.store(false, Relaxed);
+        self.pace.reader.fetch_and(!AT_HAND, Relaxed);
+    }
+
+    /// Somebody waits for a message, and leaves it to the reactor to see to it.
+    pub(super) fn waits_elsewhere(&self, ends: &Ends) {
+        if !self.lends {
+            return;
+        }
+        self.pace.reader.fetch_and(!AT_HAND, Relaxed);
+        if self.pace.is_deferred.swap(false, Relaxed) {
+            self.drive(ends, false);
+        }
+        ends.guest.wait_elsewhere();
+    }
+
+    /// There is room in the pipe again, for what was not read for want of it.
+    /// `is_driving`: this thread goes on with that when it waits next.
+    pub(super) fn makes_room(&self, is_driving: bool) {
+        match self.ends_anywhere() {
+            Some(ends) if is_driving => ends.guest.make_room(),
+            _ => self.tell(Command::Wake(self.id)),
+        }
+    }
+
+    /// Waits for what the WebSocket brings. `None`: nothing by then.
+    pub(super) fn wait<T>(
+        &self,
+        until: Option<Instant>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T, Error>>,
+    ) -> Option<Result<T, Error>> {
+        let waited = match self.ends_anywhere() {
+            Some(ends) if self.lends => self.connector.receive(&ends.guest, until, poll),
+            _ => block_on(until, poll),
+        };
+        match waited {
+            Ok(result) => Some(result),
+            Err(Unwaited::Late) => None,
+            Err(unwaited) => Some(Err(self.context(refused(unwaited)))),
+        }
+    }
+
+    /// Writes what is queued, as far as the socket takes it, unless another does that
+    /// just now. What is left is the reactor's, or this thread's that comes back.
+    fn drive(&self, ends: &Ends, is_coming_back: bool) {
+        ends.guest
+            .drive(|conn| conn.drive(Instant::now(), is_coming_back));
+    }
+}
