@@ -10,6 +10,10 @@ use crate::job::{PoolKey, Talk, Talked, WsConn};
 use crate::net::Stream;
 use crate::pool::Lent;
 
+/// So many turns a thread that sends takes in a row, before it leaves the rest to the
+/// reactor.
+const TURNS: usize = 8;
+
 /// Dropped, it closes the connection, and then tells.
 pub(crate) struct OpenWebSocket<S: Stream> {
     pub(crate) lent: Lent<PoolKey, PooledConn<S>>,
@@ -54,7 +58,15 @@ impl<S: Stream> OpenWebSocket<S> {
 
 impl<S: Stream> WsConn for OpenWebSocket<S> {
     fn drive(&mut self, now: Instant, is_coming_back: bool) -> Drove {
-        match self.go_on(now) {
+        let mut talked = self.go_on(now);
+        // It has had its turn, and nobody else is waiting for one on this thread.
+        for _ in 1..TURNS {
+            if talked != Talked::Again {
+                break;
+            }
+            talked = self.go_on(now);
+        }
+        match talked {
             Talked::Wants if self.is_due_before() || !self.talk.is_open() => Drove::Owner,
             Talked::Wants if self.lent.is_flushed() => Drove::Enough,
             Talked::Wants if is_coming_back => Drove::Soon,
