@@ -291,6 +291,32 @@ fn messages_of_many_senders_stay_whole_and_in_the_order_of_each() {
 }
 
 #[test]
+fn the_halves_tell_what_the_whole_does() {
+    // SPEC W10
+    let handshake = Handshake::new().protocol("chat").field("X-Word", "yes");
+    let peer = ws::start(handshake, |ws| ws.answer_close().map(drop));
+    let builder = Session::new().ws_connect(ws::url(&peer, "/"));
+    let socket = builder.protocols(["chat"]).connect().unwrap();
+    let (url, local) = (socket.url().clone(), socket.local_addr());
+    let (sender, receiver) = socket.split();
+    macro_rules! tells {
+        ($half:expr) => {
+            assert_eq!($half.protocol(), Some("chat"));
+            assert_eq!($half.compress(), None);
+            assert_eq!($half.response().headers()["x-word"], "yes");
+            assert_eq!($half.url(), &url);
+            assert_eq!($half.peer_addr(), Some(peer.address()));
+            assert_eq!($half.local_addr(), local);
+            assert!($half.tls_info().is_none());
+        };
+    }
+    tells!(sender);
+    tells!(receiver);
+    sender.close(1000, "").unwrap();
+    peer.finish();
+}
+
+#[test]
 fn only_one_receives_at_a_time() {
     // SPEC W12
     let gate = Gate::new();

@@ -28,7 +28,6 @@
 pub(crate) mod bell;
 pub(crate) mod feed;
 #[cfg(any(feature = "websocket", all(test, loom)))]
-#[cfg_attr(not(loom), allow(dead_code))]
 pub(crate) mod latch;
 #[cfg(all(test, loom))]
 mod loom;
@@ -36,7 +35,6 @@ mod loom;
 mod loom_ws;
 pub(crate) mod mailbox;
 #[cfg(any(feature = "websocket", all(test, loom)))]
-#[cfg_attr(not(loom), allow(dead_code))]
 pub(crate) mod outbox;
 pub(crate) mod park;
 pub(crate) mod pipe;

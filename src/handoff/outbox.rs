@@ -395,6 +395,7 @@ impl<C, T> OutboxReader<C, T> {
     }
 
     /// Whether no turn is granted any more.
+    #[cfg(test)]
     pub(crate) fn is_closing(&self) -> bool {
         !lock(&self.state).is_open()
     }

@@ -15,6 +15,7 @@
 mod builder;
 mod close;
 mod connect;
+mod facts;
 mod options;
 mod pace;
 mod receive;
@@ -26,13 +27,11 @@ mod stream;
 mod verbs;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-
-use url::Url;
 
 pub use self::builder::WebSocketBuilder;
 use self::connect::Upgrade;
+use self::facts::facts;
 pub use self::options::PerMessageDeflate;
 pub use self::receive::Messages;
 use self::receive::{Inbound, Reading};
@@ -40,9 +39,6 @@ pub use self::send::SendOptions;
 use self::shared::Shared;
 pub use self::split::{WebSocketReceiver, WebSocketSender};
 use self::verbs::{ends, receives, sends};
-use super::body::Body;
-use super::response::Response;
-use crate::job::TlsInfo;
 
 /// An open WebSocket (RFC 6455), made by
 /// [`Session::ws_connect`](crate::Session::ws_connect).
@@ -157,54 +153,6 @@ impl WebSocket {
         split::split(self.reading)
     }
 
-    /// The subprotocol that the server has chosen, of those that were offered
-    /// (SPEC W1, W10).
-    pub fn protocol(&self) -> Option<&str> {
-        self.shared().negotiated.protocol.as_deref()
-    }
-
-    /// The window that this side compresses with, as its binary logarithm, 8 to 15;
-    /// `None` where no compression was agreed on (SPEC W7, W10). With one of 8, which the
-    /// server may insist on, messages go out as they are, and what comes may still be
-    /// compressed.
-    pub fn compress(&self) -> Option<u8> {
-        let agreed = self.shared().negotiated.agreed.as_ref()?;
-        Some(agreed.client_bits)
-    }
-
-    /// The answer to the handshake, status 101, without a body: for its headers.
-    ///
-    /// ```no_run
-    /// # let socket = miohttp::Session::new().ws_connect("ws://example.com/").connect()?;
-    /// println!("{:?}", socket.response().headers().get("server"));
-    /// # Ok::<(), miohttp::Error>(())
-    /// ```
-    pub fn response(&self) -> Response {
-        let about = &self.shared().about;
-        Response::new(Arc::clone(about), Body::spent(Arc::clone(about)))
-    }
-
-    /// The URL it is connected to, behind redirects and without credentials.
-    pub fn url(&self) -> &Url {
-        &self.shared().about.url
-    }
-
-    /// The server's address, or the proxy's where there is one; `None` where it has no
-    /// IP address.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.shared().about.facts.link.peer
-    }
-
-    /// This end's address, where the system tells.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.shared().about.facts.link.local
-    }
-
-    /// What the TLS handshake settled; `None` for plain ws.
-    pub fn tls_info(&self) -> Option<&TlsInfo> {
-        self.shared().about.facts.link.tls.as_ref()
-    }
-
     fn inbound(&self) -> &Arc<Inbound> {
         self.reading.inbound()
     }
@@ -217,6 +165,7 @@ impl WebSocket {
 sends!(WebSocket);
 receives!(WebSocket);
 ends!(WebSocket);
+facts!(WebSocket);
 
 impl<'a> IntoIterator for &'a WebSocket {
     type Item = <Messages<'a> as Iterator>::Item;

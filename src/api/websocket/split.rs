@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::facts::facts;
 use super::receive::{Inbound, Messages, Reading};
 use super::shared::Shared;
 use super::verbs::{ends, receives, sends};
@@ -52,8 +53,10 @@ impl WebSocketReceiver {
 
 sends!(WebSocketSender);
 ends!(WebSocketSender);
+facts!(WebSocketSender);
 receives!(WebSocketReceiver, mut);
 ends!(WebSocketReceiver);
+facts!(WebSocketReceiver);
 
 impl<'a> IntoIterator for &'a mut WebSocketReceiver {
     type Item = <Messages<'a> as Iterator>::Item;
