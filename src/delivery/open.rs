@@ -68,7 +68,8 @@ impl<S: Stream> WsConn for OpenWebSocket<S> {
         }
         match talked {
             Talked::Wants if self.is_due_before() || !self.talk.is_open() => Drove::Owner,
-            Talked::Wants if self.lent.is_flushed() => Drove::Enough,
+            // Where it is watched, the poller tells of room.
+            Talked::Wants if self.lent.is_flushed() || self.lent.token().is_some() => Drove::Enough,
             Talked::Wants if is_coming_back => Drove::Soon,
             _ => Drove::Owner,
         }

@@ -110,7 +110,7 @@ fn outbox_ended_turn_wakes_the_next() {
                 thread::spawn(move || send(&sender, 2).unwrap())
             };
             match pushes {
-                true => turn.push(1, 1).unwrap(),
+                true => drop(turn.push(1, 1).unwrap()),
                 false => drop(turn),
             }
             waiting.join().unwrap();

@@ -126,6 +126,10 @@ impl Lessee {
                 return waited;
             }
         }
+        // In the child of a process there is nobody to wait for, and locks may be held.
+        if let Poll::Ready(value) = poll(&mut Context::from_waker(Waker::noop())) {
+            return Ok(value);
+        }
         // Where this thread cannot wait for a socket, the reactor does.
         guest.wait_elsewhere();
         park::block_on(until, poll)
@@ -167,11 +171,16 @@ impl Lessee {
                 false => Look::Later,
             };
             if !seen.again && waiter.bell.doze() {
-                ready = waiter.wait(&seen, until)?;
+                let found = waiter.wait(&seen, until)?;
+                // What nobody has been told of yet still holds.
+                ready.readable |= found.readable;
+                ready.writable |= found.writable;
+                ready.hung_up |= found.hung_up;
             }
             // What has come by then is still read, once.
             let was_over = mem::replace(&mut is_over, until.is_some_and(|at| at <= poll::now()));
-            is_late = is_over && (was_over || !(ready.readable || ready.writable));
+            let is_read = was_over && came != Came::Out;
+            is_late = is_over && (is_read || !(ready.readable || ready.writable));
         }
     }
 
@@ -200,7 +209,9 @@ impl Lessee {
         }
         seen.socket = Some(open.lent.stream().share());
         seen.write = !open.lent.is_flushed();
-        match open.is_due_before() {
+        // From the first Close on the reactor watches, too.
+        let is_left = open.lent.token().is_none() && !open.talk.is_open();
+        match is_left || open.is_due_before() {
             true => Drove::Owner,
             false => Drove::Enough,
         }

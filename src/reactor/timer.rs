@@ -7,8 +7,7 @@
 //!
 //! Nearly every exchange ends long before its limits. So one whose deadline is
 //! *far* has no entry: of all of these only the earliest point in time is kept, and
-//! when it has come, all of them are looked at anew. That is once in the length of a
-//! limit, however many there were meanwhile.
+//! when it has come, all of them are looked at anew. That is once a second at most.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

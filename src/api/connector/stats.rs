@@ -4,7 +4,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectorStats {
-    /// Connections being opened or carrying an exchange; what the limits count.
+    /// Connections being opened or carrying an exchange; what the limits count. An
+    /// idle one whose socket has something to tell is looked at, and counts for that
+    /// moment.
     pub in_use: usize,
     /// Connections kept for later.
     pub idle: usize,

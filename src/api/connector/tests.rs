@@ -3,7 +3,7 @@
 //! ever in the child: here, such a thread is played.
 
 use std::sync::mpsc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 

@@ -76,7 +76,8 @@ impl Shared {
         self.pace.is_deferred.store(is_deferred, Relaxed);
         match is_deferred {
             true => ends.guest.rely(Look::Soon),
-            false => self.drive(ends, reader & !AT_HAND == this),
+            // One that has filled the outbox may wait for room before it comes back.
+            false => self.drive(ends, !queued.is_full && reader & !AT_HAND == this),
         }
     }
 
@@ -121,7 +122,7 @@ impl Shared {
     /// Somebody waits for a message, and sees to it that what is queued is written.
     pub(super) fn waits_here(&self) {
         self.pace.is_deferred.store(false, Relaxed);
-        self.pace.reader.fetch_and(!AT_HAND, Relaxed);
+        self.pace.reader.store(this_thread(), Relaxed);
     }
 
     /// Somebody waits for a message, and leaves it to the reactor to see to it.
@@ -129,7 +130,7 @@ impl Shared {
         if !self.lends {
             return;
         }
-        self.pace.reader.fetch_and(!AT_HAND, Relaxed);
+        self.pace.reader.store(this_thread(), Relaxed);
         if self.pace.is_deferred.swap(false, Relaxed) {
             self.drive(ends, false);
         }

@@ -261,7 +261,7 @@ impl<C: Send> Talk for Pump<C> {
                     }
                     match beat {
                         Beat::Nothing if moved >= TURN => return Talked::Again,
-                        Beat::Nothing => return self.wait(line, now),
+                        Beat::Nothing => return self.wait(line, moved, now),
                         Beat::Ask => self.wants_ping = true,
                         Beat::Lost(limit) => return self.lost(limit),
                     }
@@ -499,11 +499,14 @@ impl<C> Pump<C> {
     }
 
     /// Nothing more goes now.
-    fn wait(&mut self, line: &mut dyn Line, now: Instant) -> Talked {
+    fn wait(&mut self, line: &mut dyn Line, moved: usize, now: Instant) -> Talked {
         if self.release_at.is_some_and(|at| at <= now) {
             self.release_at = None;
             line.release_buffers();
-        } else if line.holds_buffers() {
+            // Or the next look would take as much again.
+            self.read_size = FIRST_READ;
+        } else if line.holds_buffers() && (moved > 0 || self.release_at.is_none()) {
+            // Of the last byte; a mere look at it is none.
             self.release_at = now.checked_add(KEEP_BUFFERS);
         }
         Talked::Wants

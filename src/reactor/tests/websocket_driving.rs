@@ -8,7 +8,7 @@ use super::websocket::*;
 use crate::delivery::{OpenWebSocket, adoption};
 use crate::error::Kind;
 use crate::handoff::relay::{Came, Drove, Guest, Look};
-use crate::job::{Cancel, Command, WsConn, WsSettings};
+use crate::job::{Cancel, Command, Line, WsConn, WsSettings};
 use crate::net::Net;
 use crate::net::sim::SimStream;
 use crate::ws::frame::{Frame, Opcode};
@@ -303,4 +303,26 @@ fn an_answer_that_came_by_the_limit_is_one() {
     sim.peer(0).send_untold(frame(0x8, &[0x3, 0xe8]));
     sim.advance(ms(1));
     socket.ended_with(&mut sim, 1000, true);
+}
+
+#[test]
+fn buffers_are_given_back_however_often_it_is_looked_at() {
+    // A second behind the last byte, though somebody comes by all the time.
+    let mut sim = Sim::new();
+    let (mut socket, guest) = open_for_guests(&mut sim, settings());
+    sim.peer(0).send(frame(TEXT, &[b'x'; 60_000]));
+    sim.settle();
+    socket.got(&mut sim);
+    let mut held = true;
+    for _ in 0..30 {
+        assert_eq!(come(&sim, &guest), Came::Drove);
+        guest.leave(Look::Later);
+        sim.advance(ms(50));
+        guest.drive(|conn| {
+            let open = conn.as_any().downcast_mut::<OpenWebSocket<SimStream>>();
+            held = Line::holds_buffers(&**open.expect("of this world").lent);
+            Drove::Enough
+        });
+    }
+    assert!(!held);
 }
