@@ -235,7 +235,7 @@ fn waits_here_and_elsewhere_take_turns() {
 
 #[test]
 fn many_wait_on_one_thread_and_others_on_their_own() {
-    // SPEC W12, Y11
+    // SPEC W12
     both(|connect| {
         let peer = ws::echo();
         let sockets: Vec<_> = (0..10).map(|_| connect(&peer)).collect();

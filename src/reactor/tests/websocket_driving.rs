@@ -171,7 +171,7 @@ fn one_that_waits_elsewhere_is_watched_for() {
 
 #[test]
 fn what_comes_up_while_it_is_out_is_done_when_it_is_back() {
-    // SPEC W13, Y7: a cancellation, a Close, a violation.
+    // SPEC W13: a cancellation, a Close, a violation.
     for which in 0..3 {
         let mut sim = Sim::new();
         let (mut socket, guest) = open_for_guests(&mut sim, settings());
