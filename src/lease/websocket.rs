@@ -171,11 +171,8 @@ impl Lessee {
                 false => Look::Later,
             };
             if !seen.again && waiter.bell.doze() {
-                let found = waiter.wait(&seen, until)?;
-                // What nobody has been told of yet still holds.
-                ready.readable |= found.readable;
-                ready.writable |= found.writable;
-                ready.hung_up |= found.hung_up;
+                // Nobody may have been told yet of what was found before.
+                ready.add(waiter.wait(&seen, until)?);
             }
             // What has come by then is still read, once.
             let was_over = mem::replace(&mut is_over, until.is_some_and(|at| at <= poll::now()));

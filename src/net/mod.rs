@@ -147,6 +147,15 @@ pub(crate) struct Readiness {
     pub(crate) hung_up: bool,
 }
 
+impl Readiness {
+    /// What was told before still holds.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.readable |= more.readable;
+        self.writable |= more.writable;
+        self.hung_up |= more.hung_up;
+    }
+}
+
 /// EMFILE and ENFILE, for which std has no kind; the numbers are the same on
 /// every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -225,10 +225,7 @@ impl<N: Net> Engine<N> {
     /// Its socket has something to tell.
     pub(super) fn websocket_ready(&mut self, id: ExchangeId, state: Readiness) {
         if let Some(entry) = self.open_websocket(id) {
-            let ready = &mut entry.orders.ready;
-            ready.readable |= state.readable;
-            ready.writable |= state.writable;
-            ready.hung_up |= state.hung_up;
+            entry.orders.ready.add(state);
         }
     }
 

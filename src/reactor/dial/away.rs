@@ -29,9 +29,7 @@ pub(in crate::reactor) struct Away<S: Stream> {
 
 impl<S: Stream> Away<S> {
     pub(in crate::reactor) fn note(&mut self, ready: Readiness) {
-        self.noted.readable |= ready.readable;
-        self.noted.writable |= ready.writable;
-        self.noted.hung_up |= ready.hung_up;
+        self.noted.add(ready);
     }
 
     /// Ends it from here: the slot may be free before the link is back. What
