@@ -2,7 +2,9 @@
 
 use std::io;
 
-use miohttp::{Auth, Connector, Kind, Phase, Proxy, Session};
+use miohttp::{
+    AddressFilter, Answer, Auth, Connector, Kind, Phase, Proxy, Query, Resolve, Session,
+};
 
 use super::{gate, send, session, text, through};
 use crate::support::{Peer, PeerConn, ok, response};
@@ -244,6 +246,90 @@ fn socks_proxies_are_told_a_name_or_an_address() {
         }
         assert_eq!(gate.connections(), 1, "{scheme}");
         gate.check();
+    }
+}
+
+#[test]
+fn what_the_program_says_of_a_host_goes_before_the_filter() {
+    // SPEC C24, Q2, X2: the same for whoever drives the connection.
+    for scheme in ["socks4", "socks5"] {
+        let gate = Peer::start(|conn| {
+            let asked = socks(conn, None)?;
+            while conn.next_request()?.is_some() {
+                conn.write(ok(&asked))?;
+            }
+            Ok(())
+        });
+        let told = format!("{} 192.0.2.7:80", &scheme[5..]);
+        for (drives, started) in [(true, false), (true, true), (false, false)] {
+            for at in ["127.0.0.1", "gate.test"] {
+                let said = ["192.0.2.7:0".parse().unwrap()];
+                let connector = Connector::builder()
+                    .caller_drives(drives)
+                    .address_filter(AddressFilter::public_only())
+                    .host_override("10.0.0.1", None, said)
+                    .host_override("inner.localhost", None, said)
+                    .host_override("gate.test", None, [gate.address()])
+                    .build();
+                let proxy = Proxy::all(format!("{scheme}://{at}:{}", gate.port())).unwrap();
+                let session = Session::builder().connector(connector).proxy(proxy).build();
+                for url in [
+                    "http://10.0.0.1/",
+                    "http://10.1/",
+                    "http://inner.localhost/",
+                ] {
+                    let answer = send(session.get(url), started);
+                    let answer = answer.unwrap_or_else(|error| panic!("{url} {at}: {error:#}"));
+                    assert_eq!(text(Ok(answer)), told, "{url} {at}");
+                }
+                // All else is judged as ever.
+                let before = gate.request_count();
+                for url in [
+                    "http://10.0.0.2/",
+                    "http://2130706433/",
+                    "http://127.1/",
+                    "http://[::ffff:7f00:1]/",
+                    "http://localhost/",
+                    "http://x.localhost./",
+                ] {
+                    let error = send(session.get(url), started).unwrap_err();
+                    assert_eq!(error.kind(), Kind::Blocked, "{url} {at}: {error:#}");
+                    assert!(!error.is_proxy(), "{url} {at}: {error:#}");
+                }
+                assert_eq!(gate.request_count(), before);
+            }
+        }
+        gate.check();
+    }
+}
+
+/// A name that is looked up here, and what comes of it.
+#[test]
+fn the_filter_judges_what_a_name_leads_to() {
+    // SPEC C24, Q2, X2
+    for scheme in ["socks4", "socks5"] {
+        let nobody = Peer::start(|_| panic!("nobody is to come"));
+        for (drives, started) in [(true, false), (true, true), (false, false)] {
+            let connector = Connector::builder()
+                .caller_drives(drives)
+                .resolver(Inside)
+                .address_filter(AddressFilter::public_only())
+                .build();
+            let proxy = Proxy::all(nobody.url("/").replace("http", scheme)).unwrap();
+            let session = Session::builder().connector(connector).proxy(proxy).build();
+            let error = send(session.get("http://a.test/"), started).unwrap_err();
+            assert_eq!(error.kind(), Kind::Blocked, "{error:#}");
+        }
+        assert_eq!(nobody.connections(), 0);
+    }
+}
+
+/// Has every name on a network that nobody else sees.
+struct Inside;
+
+impl Resolve for Inside {
+    fn resolve(&self, _: &Query, answer: Answer) {
+        answer.addresses(["10.0.0.1".parse().unwrap()]);
     }
 }
 

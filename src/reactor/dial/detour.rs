@@ -8,7 +8,7 @@ use crate::conn::tunnel::EXPLAINS;
 use crate::conn::{connect_error, link::LinkFault};
 use crate::dns::Whose;
 use crate::error::{Error, Kind, Phase};
-use crate::job::{ExchangeId, PoolKey};
+use crate::job::{ExchangeId, PoolKey, Route};
 use crate::net::{Net, Token};
 use crate::reactor::engine::Engine;
 use crate::reactor::exchange::Running;
@@ -53,13 +53,16 @@ impl<N: Net> Dial<N> {
 }
 
 impl<N: Net> Engine<N> {
-    /// Whether the origin may be connected to, as far as the host says; a proxy
-    /// connects to whatever it is told.
+    /// Whether the origin may not be connected to, as far as the host says; a
+    /// proxy connects to whatever it is told. Where it is told an address, that
+    /// is judged when it is found, and not before: the program may have said
+    /// itself where the host is.
     pub(super) fn is_barred(&mut self, id: ExchangeId) -> bool {
         let Some(Running::Dialing { exchange, .. }) = self.running(id) else {
             return true;
         };
-        if exchange.key.route().is_none_or(|route| route.is_forward()) {
+        let is_told_a_name = |route: &Route| !route.is_forward() && !route.wants_address();
+        if !exchange.key.route().is_some_and(is_told_a_name) {
             return false;
         }
         let key = exchange.key.clone();
