@@ -75,8 +75,10 @@ use crate::error::Error;
 /// The credentials of a proxy go to that proxy alone, whatever redirects say. A
 /// `Proxy-Authorization` header among the request's own goes to the proxy with
 /// the whole URL in the first line, in place of the proxy's credentials; it is
-/// left out where the request goes through a tunnel or, by a rule, to its host
-/// directly, for who answers there must not see it.
+/// left out where the request goes through a tunnel or, by a rule or for want of
+/// one, to its host directly, for who answers there must not see it. That holds
+/// where proxies are spoken of at all: by `proxy`, `no_proxy` or `trust_env`. In a
+/// session and a request that have none of these it is a header like any other.
 ///
 /// # Failures
 ///
@@ -299,11 +301,6 @@ impl Proxy {
     pub(crate) fn asks(&self) -> bool {
         let mut servers = self.rules.iter().filter_map(Rule::server);
         servers.any(|server| server.asked().is_some())
-    }
-
-    /// Whether everything is reached directly.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
     }
 
     fn of(rule: Rule) -> Self {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 #[cfg(unix)]
 use miohttp::Connector;
-use miohttp::{NoProxy, Proxy, Session};
+use miohttp::{NoProxy, Proxy, Session, SessionBuilder};
 
 use super::{basic, gate, named};
 use crate::support::{Peer, ok};
@@ -55,13 +55,20 @@ fn of_a_child() {
             builder.proxy(Proxy::from_env().no_proxy(list))
         }
         #[cfg(unix)]
-        "unix" => builder.trust_env(true).connector(Connector::unix(more)),
+        "unix" => claiming(builder.trust_env(true)).connector(Connector::unix(more)),
+        "claiming" => claiming(builder.trust_env(true)),
+        "claiming-plainly" => claiming(builder),
         other => panic!("{other}"),
     };
     match session.build().get(url).send() {
         Ok(answer) => println!("child: {}", answer.text().unwrap()),
         Err(error) => println!("child: {:?} {error:#}", error.kind()),
     }
+}
+
+/// With credentials that are meant for a proxy.
+fn claiming(builder: SessionBuilder) -> SessionBuilder {
+    builder.default_header("proxy-authorization", "Own hunter2")
 }
 
 #[test]
@@ -161,6 +168,38 @@ fn a_value_that_is_no_proxy_is_named_and_not_shown() {
     assert_eq!(said, "GET /x");
 }
 
+#[test]
+fn credentials_for_a_proxy_are_no_origins_whatever_the_environment_says() {
+    // SPEC S15, X5
+    let gate = gate();
+    let origin = Peer::serve(|request| ok(request.line()));
+    let url = origin.url("/x");
+    let named = named(&gate);
+    let seen = |peer: &Peer| {
+        let request = peer.requests().pop().expect("a request");
+        request.header("proxy-authorization").map(str::to_owned)
+    };
+    let environments: &[&[(&str, &str)]] = &[
+        &[],
+        &[("http_proxy", "")],
+        &[("https_proxy", &named)],
+        &[("no_proxy", "*")],
+        &[("http_proxy", &named), ("no_proxy", "127.0.0.1")],
+    ];
+    for variables in environments {
+        let said = child(&format!("claiming {url}"), variables);
+        assert_eq!(said, "GET /x", "{variables:?}");
+        assert_eq!(seen(&origin), None, "{variables:?}");
+    }
+    let said = child(&format!("claiming {url}"), &[("http_proxy", &named)]);
+    assert_eq!(said, format!("GET {url}"));
+    assert_eq!(seen(&gate).as_deref(), Some("Own hunter2"));
+    // Where nobody speaks of proxies it is a header as any other.
+    let said = child(&format!("claiming-plainly {url}"), &[]);
+    assert_eq!(said, "GET /x");
+    assert_eq!(seen(&origin).as_deref(), Some("Own hunter2"));
+}
+
 #[cfg(unix)]
 #[test]
 fn what_goes_to_a_unix_socket_goes_there() {
@@ -187,5 +226,6 @@ fn what_goes_to_a_unix_socket_goes_there() {
     assert_eq!(said, "unix");
     let head = server.join().unwrap();
     assert!(head.starts_with("GET /version HTTP/1.1\r\n"), "{head}");
+    assert!(!head.contains("hunter2"), "{head}");
     std::fs::remove_file(path).unwrap();
 }

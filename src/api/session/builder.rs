@@ -60,9 +60,10 @@ pub struct SessionBuilder {
     auth: Option<Auth>,
     tls: Option<TlsSource>,
     base: Option<Url>,
-    /// S15: what reads the proxies of the environment. Here because whoever does
-    /// not trust it is not to carry that along.
-    trust_env: Option<fn() -> Proxies>,
+    /// S15: what reads the proxies of the environment, unless everything goes to
+    /// one address. Here because whoever does not trust it is not to carry that
+    /// along.
+    trust_env: Option<fn(bool) -> Proxies>,
     netrc: Option<Netrc>,
     pub(super) hsts: Hsts,
     #[cfg(feature = "json")]
@@ -153,15 +154,20 @@ impl SessionBuilder {
     /// requests go through the proxies that `http_proxy` and its like name, as
     /// [`Proxy::from_env`] has it, unless [`proxy`](Self::proxy) or
     /// [`no_proxy`](Self::no_proxy) says something else, or the connector leads to
-    /// a Unix socket. And
+    /// a Unix socket. Whatever it names, and if it names none: a
+    /// `Proxy-Authorization` header of the session's or a request's goes to proxies
+    /// alone, as [`Proxy`] has it. And
     /// requests without credentials take those that `.netrc` has for their host:
     /// `$NETRC` if that is set, else `.netrc` (on Windows `_netrc`) in the home
     /// directory, as [`netrc`](Self::netrc) would. The environment is looked at
     /// once, when the session is built.
     pub fn trust_env(mut self, trust: bool) -> Self {
-        self.trust_env = trust.then_some(|| {
-            let proxy = Proxy::from_env();
-            (!proxy.is_empty()).then(|| Arc::new(proxy) as _)
+        // One without rules, too: it keeps from origins what is meant for proxies.
+        self.trust_env = trust.then_some(|has_one_address| {
+            Some(Arc::new(match has_one_address {
+                true => Proxy::none(),
+                false => Proxy::from_env(),
+            }))
         });
         self
     }
@@ -255,10 +261,8 @@ impl SessionBuilder {
         let mut settings = self.settings;
         settings.force_close = connector.force_close();
         let tls = self.tls.unwrap_or_else(|| connector.tls().clone());
-        if let (None, Some(proxies)) = (&settings.proxy, self.trust_env)
-            && !connector.has_one_address()
-        {
-            settings.proxy = proxies();
+        if let (None, Some(proxies)) = (&settings.proxy, self.trust_env) {
+            settings.proxy = proxies(connector.has_one_address());
         }
         let trust_env = self.trust_env.is_some();
         let netrc = match trust_env {
