@@ -111,6 +111,8 @@ pub(crate) struct Call {
     turn: Turn,
     /// How the current hop reaches its host, where a proxy is set up.
     way: Option<Box<dyn Way>>,
+    /// How the hop before did, until this one's way is found.
+    way_before: Option<Box<dyn Way>>,
     deadline: Option<(Instant, Duration)>,
     /// Its steps are decided by whoever waits for it: the caller's own code has
     /// a part in that, or much is to be computed.
@@ -207,9 +209,7 @@ impl Request {
         self.auth = Some(auth);
         Ok(())
     }
-}
 
-impl Request {
     /// A6: what the session's netrc has, where there are no other credentials.
     pub(crate) fn find_auth(&mut self, context: &Context) {
         if self.auth.is_none() && !self.fields.contains("authorization") {
@@ -252,6 +252,7 @@ impl Call {
             fresh: false,
             turn: Turn::First,
             way: None,
+            way_before: None,
             deadline,
             waited,
             slot,

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A hop has one way, chosen when its first exchange is made and kept while it is
-//! sent again; the next hop chooses anew (SPEC X8, D9). Both are traits, so that
-//! a program without proxies has none of this.
+//! sent again; the next hop chooses anew (SPEC X8, D9). Where that is another one,
+//! the request loses the credentials it has for the proxy before. Both are traits,
+//! so that a program without proxies has none of this.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,15 +34,26 @@ pub(crate) trait Ways: Send + Sync + fmt::Debug {
     /// code is asked, or a long body may have to be signed.
     fn is_waited(&self, request: &Request) -> bool;
 
+    /// Behind a redirect, with the way of the hop before: what the request has for
+    /// the proxy there is taken from it, unless it goes to that one again.
+    ///
     /// # Errors
     /// There is a proxy for it, and it cannot be used.
-    fn find(&self, request: &Request, context: &Context) -> Result<Box<dyn Way>, Error>;
+    fn find(
+        &self,
+        request: &mut Request,
+        context: &Context,
+        before: Option<&dyn Way>,
+    ) -> Result<Box<dyn Way>, Error>;
 }
 
 /// The way of a hop.
 pub(crate) trait Way: Send {
     /// The part of it that a connection is known by, unless it is direct.
     fn route(&self) -> Option<Route>;
+
+    /// The proxy, unless it is direct.
+    fn server(&self) -> Option<&Server>;
 
     /// Makes a head that is complete fit for this way. What is given is for the
     /// CONNECT of this exchange alone.
@@ -83,7 +95,9 @@ impl Call {
     /// Chooses the way of this hop, where there is anything to choose from.
     pub(super) fn find_way(&mut self) -> Result<(), Error> {
         if let (None, Some(ways)) = (&self.way, &self.settings.proxy) {
-            self.way = Some(ways.find(&self.request, &self.context)?);
+            let before = self.way_before.take();
+            let way = ways.find(&mut self.request, &self.context, before.as_deref())?;
+            self.way = Some(way);
         }
         Ok(())
     }
@@ -91,7 +105,9 @@ impl Call {
     /// What an earlier hop was asked for, and its way, are not this one's.
     pub(super) fn begin_hop(&mut self) {
         self.turn = Turn::First;
-        self.way = None;
+        if let Some(way) = self.way.take() {
+            self.way_before = Some(way);
+        }
     }
 
     /// A proxy answered CONNECT by another status than 2xx: perhaps it wants to
@@ -139,14 +155,25 @@ impl Ways for Proxy {
         self.is_custom() || (self.asks() && request.is_long_to_hash())
     }
 
-    fn find(&self, request: &Request, context: &Context) -> Result<Box<dyn Way>, Error> {
+    fn find(
+        &self,
+        request: &mut Request,
+        context: &Context,
+        before: Option<&dyn Way>,
+    ) -> Result<Box<dyn Way>, Error> {
         let url = request.shown_url();
-        Ok(match self.choose(&url)? {
+        let server = self.choose(&url)?;
+        let forwards = server.as_ref().is_some_and(|server| server.forwards(&url));
+        let is_another = |before: &dyn Way| match (before.server(), &server) {
+            (Some(before), Some(server)) => !before.is(server),
+            (before, server) => before.is_some() != server.is_some(),
+        };
+        if before.is_some_and(is_another) {
+            request.fields.remove("proxy-authorization");
+        }
+        Ok(match server {
             None => Box::new(Direct),
-            Some(server) => {
-                let forwards = server.forwards(&url);
-                Box::new(Through::new(server, forwards, request, context)?)
-            }
+            Some(server) => Box::new(Through::new(server, forwards, request, context)?),
         })
     }
 }
@@ -156,6 +183,10 @@ struct Direct;
 
 impl Way for Direct {
     fn route(&self) -> Option<Route> {
+        None
+    }
+
+    fn server(&self) -> Option<&Server> {
         None
     }
 
@@ -228,6 +259,10 @@ impl Through {
 impl Way for Through {
     fn route(&self) -> Option<Route> {
         Some(self.route.clone())
+    }
+
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
     }
 
     fn fit(

@@ -74,7 +74,9 @@ use crate::error::Error;
 ///
 /// The credentials of a proxy go to that proxy alone, whatever redirects say. A
 /// `Proxy-Authorization` header among the request's own goes to the proxy with
-/// the whole URL in the first line, in place of the proxy's credentials; it is
+/// the whole URL in the first line, in place of the proxy's credentials. A redirect
+/// to another origin drops it, and so does one that leads another way: through
+/// another proxy, to the same one under other credentials, or past it. And it is
 /// left out where the request goes through a tunnel or, by a rule or for want of
 /// one, to its host directly, for who answers there must not see it. That holds
 /// where proxies are spoken of at all: by `proxy`, `no_proxy` or `trust_env`. In a

@@ -202,6 +202,16 @@ impl Server {
         Ok(Some((login, password)))
     }
 
+    /// Whether it is the same one, asked by the same: kind, place and credentials.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let who = |server: &Self| {
+            let known = server.authorization().ok().flatten();
+            (known, server.asked().map(Asked::id))
+        };
+        (self.kind, &self.host, self.port) == (other.kind, &other.host, other.port)
+            && who(self) == who(other)
+    }
+
     /// Its own TLS settings, if it has any.
     pub(crate) fn client(&self) -> Option<&ClientSource> {
         self.client.as_ref()

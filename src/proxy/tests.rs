@@ -109,6 +109,40 @@ fn what_names_no_proxy_is_an_invalid_url_and_shows_nothing_of_it() {
 }
 
 #[test]
+fn a_server_is_another_by_where_it_is_and_who_asks() {
+    // SPEC D9, X5
+    let one = server("http://me:x@p.test");
+    for same in ["me:x@P.test:80/path", "HTTP://me:%78@p.test"] {
+        assert!(one.is(&server(same)), "{same}");
+    }
+    for other in [
+        "https://me:x@p.test:80",
+        "socks5://me:x@p.test:80",
+        "http://me:x@p.test:81",
+        "http://me:x@q.test",
+        "http://you:x@p.test",
+        "http://me:y@p.test",
+        "http://p.test",
+    ] {
+        assert!(!one.is(&server(other)), "{other}");
+        assert!(!server(other).is(&one), "{other}");
+    }
+    assert!(!server("socks5://p.test").is(&server("socks5h://p.test")));
+    #[cfg(feature = "digest")]
+    {
+        let of = |proxy: &Proxy| {
+            let url = Url::parse("http://a.test/").unwrap();
+            proxy.choose(&url).unwrap().unwrap()
+        };
+        let asked = || Proxy::all("p.test").unwrap().auth(Auth::digest("me", "x"));
+        let proxy = asked();
+        let tunnel = proxy.clone().tunnel(true);
+        assert!(of(&proxy).is(&of(&proxy)) && of(&proxy).is(&of(&tunnel)));
+        assert!(!of(&proxy).is(&of(&asked())) && !of(&proxy).is(&server("p.test")));
+    }
+}
+
+#[test]
 fn credentials_come_from_the_url_or_are_given() {
     // SPEC X3
     let basic = |login: &str, password: &str| {

@@ -1,9 +1,11 @@
 //! Who is told what, and nobody else (SPEC X5).
 
+use std::sync::{Arc, Mutex};
+
 use miohttp::{NoProxy, Proxy, Session};
 
 use super::{basic, gate, gate_of, named, send, session, text, through, to};
-use crate::support::{Peer, ok};
+use crate::support::{Peer, Request, enter, ok};
 
 #[test]
 fn a_sessions_token_is_no_proxys() {
@@ -98,6 +100,71 @@ fn a_requests_own_credentials_for_the_proxy_reach_the_proxy_alone() {
         .header("proxy-authorization")
         .map(str::to_owned);
     assert_eq!(field, Some(basic("user", "secret")));
+}
+
+#[test]
+fn a_requests_own_credentials_for_one_proxy_are_no_other_proxys() {
+    // SPEC D9, X5, X8: the origin stays the same, the way to it does not.
+    let seen = Arc::<Mutex<Vec<Option<String>>>>::default();
+    // A letter of the path is a hop, and says which way that goes.
+    let answer = |seen: &Arc<Mutex<Vec<_>>>| {
+        let seen = Arc::clone(seen);
+        move |request: &Request| {
+            let field = request.header("proxy-authorization");
+            enter(&seen).push(field.map(str::to_owned));
+            match request.target.rsplit('/').next() {
+                None | Some("" | "a" | "b" | "c" | "m" | "n" | "-") => ok("end"),
+                Some(hops) => to(&hops[1..]),
+            }
+        }
+    };
+    let origin = Peer::serve(answer(&seen));
+    let (one, two) = (gate_of(answer(&seen)), gate_of(answer(&seen)));
+    let with = |login: &str, gate: &Peer| {
+        let url = format!("http://{login}{}", gate.address());
+        Proxy::all(url).expect("a proxy")
+    };
+    let ways = [
+        ("a", with("", &one)),
+        ("b", with("", &two)),
+        // The same as the first, by another value.
+        ("c", with("", &one)),
+        ("m", with("me:x@", &one)),
+        ("n", with("you:x@", &one)),
+    ];
+    let session = session(Proxy::by(move |url| {
+        let hop = url.path().get(1..2);
+        let way = ways.iter().find(|(letter, _)| Some(*letter) == hop);
+        way.map(|(_, proxy)| proxy.clone())
+    }));
+    let (me, you) = (basic("me", "x"), basic("you", "x"));
+    let own = "Own hunter2";
+    let table: &[(&str, &[&str])] = &[
+        ("aaa", &[own, own, own]),
+        ("ac", &[own, own]),
+        ("ab", &[own, ""]),
+        ("aba", &[own, "", ""]),
+        ("a-a", &[own, "", ""]),
+        ("-a", &["", ""]),
+        ("mm", &[own, own]),
+        ("mn", &[own, &you]),
+        ("amm", &[own, &me, &me]),
+        ("ma", &[own, ""]),
+    ];
+    for (hops, want) in table {
+        for started in [false, true] {
+            enter(&seen).clear();
+            let request = session.get(origin.url(&format!("/{hops}")));
+            let request = request.header("proxy-authorization", own);
+            assert_eq!(text(send(request, started)), "end");
+            let seen = enter(&seen).clone();
+            let seen: Vec<_> = seen
+                .iter()
+                .map(|field| field.as_deref().unwrap_or(""))
+                .collect();
+            assert_eq!(seen, *want, "{hops}");
+        }
+    }
 }
 
 #[test]
