@@ -61,6 +61,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("saved", &[]),
     ("cookie", &["error", "sync", "head", "saved"]),
     ("hsts", &["sync", "http_date", "saved"]),
+    // Which hosts are one site.
+    ("hsts", &["cookie"]),
     ("api::session", &["hsts"]),
     // Parts of header fields, and text: bytes in, values out.
     ("field", &["text"]),

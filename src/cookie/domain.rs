@@ -66,7 +66,7 @@ pub(super) fn is_public_suffix(domain: &str) -> bool {
 /// A cookie's domain is never a public suffix unless it is host-only, so every
 /// cookie a host can set, receive or shadow lies under this one key. The cap
 /// per key is for the same reason one that subdomains cannot multiply.
-pub(super) fn site(host: &str) -> &str {
+pub(crate) fn site(host: &str) -> &str {
     if is_ip(host) {
         return host;
     }

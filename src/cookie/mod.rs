@@ -22,6 +22,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+pub(crate) use domain::site;
 pub use file::CookieFileError;
 pub use jar::{CookieJar, CookieJarBuilder};
 

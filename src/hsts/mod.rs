@@ -45,8 +45,10 @@ use crate::sync::{Arc, Mutex, lock};
 /// with: [`insert`](Self::insert) or [`load`](Self::load) one.
 ///
 /// A store is a handle: clones share their hosts, any number of sessions and
-/// threads may use them. At most 10,000 hosts are kept; beyond that those go first
-/// whose time is over soonest.
+/// threads may use them. At most 10,000 hosts are kept; beyond that the site with the
+/// most of them loses one, that whose time is over soonest. A site is a registrable
+/// domain with all below it; without the feature `cookies`, which has the list of
+/// public suffixes, it is what ends in the same two labels.
 ///
 /// ```no_run
 /// use miohttp::{HstsStore, Session};

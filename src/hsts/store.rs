@@ -3,12 +3,14 @@
 //! Names are lower case and without the dot of the root. Times are seconds since
 //! 1970, `now` is an argument.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::sync::Arc;
 
-/// How many hosts are kept. Beyond that those go first whose time is over
-/// soonest.
+/// How many hosts are kept. Beyond that those of the site go first that has most
+/// of them, and of these the one whose time is over soonest: so a site that names
+/// hosts without an end pushes out its own, and those of no other.
 pub(super) const MAX_HOSTS: usize = 10_000;
 
 /// No name is longer (RFC 1035 §2.3.4).
@@ -21,6 +23,11 @@ pub(super) const FAR: u64 = 253_402_300_799;
 pub(super) struct Store {
     hosts: HashMap<Arc<str>, Entry>,
     by_expiry: BTreeSet<(u64, Arc<str>)>,
+    /// The same by [`site`]; none is empty.
+    by_site: HashMap<Box<str>, BTreeSet<(u64, Arc<str>)>>,
+    /// The sites by how many hosts they have, and then by the first of them whose
+    /// time is over: the last one makes room.
+    by_size: BTreeSet<(usize, Reverse<u64>, Box<str>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +48,14 @@ impl Store {
         let expires = entry.expires.min(FAR);
         let host: Arc<str> = Arc::from(host);
         self.by_expiry.insert((expires, Arc::clone(&host)));
+        self.change_site(&host, |hosts| hosts.insert((expires, Arc::clone(&host))));
         self.hosts.insert(host, Entry { expires, ..entry });
         if self.hosts.len() > MAX_HOSTS
-            && let Some((_, first)) = self.by_expiry.pop_first()
+            && let Some((_, _, largest)) = self.by_size.last()
+            && let Some((_, first)) = self.by_site.get(largest).and_then(BTreeSet::first)
         {
-            self.hosts.remove(&first);
+            let first = Arc::clone(first);
+            self.remove(&first);
         }
     }
 
@@ -53,8 +63,32 @@ impl Store {
         let Some((host, entry)) = self.hosts.remove_entry(host) else {
             return false;
         };
-        self.by_expiry.remove(&(entry.expires, host));
+        let key = (entry.expires, host);
+        self.by_expiry.remove(&key);
+        self.change_site(&key.1, |hosts| hosts.remove(&key));
         true
+    }
+
+    /// Changes what is known of a host's site, and its place among the others.
+    fn change_site(
+        &mut self,
+        host: &str,
+        change: impl FnOnce(&mut BTreeSet<(u64, Arc<str>)>) -> bool,
+    ) {
+        let site = site(host);
+        let mut hosts = self.by_site.remove(site).unwrap_or_default();
+        let place = |hosts: &BTreeSet<(u64, Arc<str>)>| {
+            let (first, _) = hosts.first()?;
+            Some((hosts.len(), Reverse(*first), Box::from(site)))
+        };
+        if let Some(before) = place(&hosts) {
+            self.by_size.remove(&before);
+        }
+        change(&mut hosts);
+        if let Some(now) = place(&hosts) {
+            self.by_size.insert(now);
+            self.by_site.insert(site.into(), hosts);
+        }
     }
 
     /// What is known of this very host.
@@ -86,11 +120,11 @@ impl Store {
 
     /// Forgets what has expired.
     pub(super) fn purge(&mut self, now: u64) {
-        while let Some((expires, _)) = self.by_expiry.first()
+        while let Some((expires, host)) = self.by_expiry.first()
             && *expires <= now
-            && let Some((_, host)) = self.by_expiry.pop_first()
         {
-            self.hosts.remove(&host);
+            let host = Arc::clone(host);
+            self.remove(&host);
         }
     }
 
@@ -108,6 +142,20 @@ impl Store {
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
+}
+
+/// What belongs to one owner, as far as that can be told: the registrable domain,
+/// by the list of public suffixes.
+#[cfg(feature = "cookies")]
+fn site(host: &str) -> &str {
+    crate::cookie::site(host)
+}
+
+/// The same without that list: the last two labels.
+#[cfg(not(feature = "cookies"))]
+fn site(host: &str) -> &str {
+    let second = host.rmatch_indices('.').nth(1);
+    second.map_or(host, |(at, _)| &host[at + 1..])
 }
 
 #[cfg(all(test, not(loom)))]
@@ -185,6 +233,55 @@ mod tests {
         store.insert("new.test", entry(now + 1, false), now);
         assert!(store.covers("new.test", now));
         assert_eq!(store.len(), 101);
+    }
+
+    /// One site with many hosts, all of them for ever, leaves the others alone.
+    #[test]
+    fn the_site_with_the_most_hosts_makes_room() {
+        let mut store = Store::default();
+        let others = 300;
+        for n in 0..others {
+            store.insert(&format!("h{n}.test"), entry(1_000 + n, false), 0);
+            store.insert(&format!("www.h{n}.test"), entry(1_000 + n, false), 0);
+        }
+        for n in 0..MAX_HOSTS as u64 + 500 {
+            let expires = if n == 7 { FAR - 1 } else { FAR };
+            store.insert(&format!("x{n}.deep.flood.test"), entry(expires, true), 0);
+            assert!(store.len() <= MAX_HOSTS);
+        }
+        assert_eq!(store.len(), MAX_HOSTS);
+        for n in 0..others {
+            assert!(store.covers(&format!("www.h{n}.test"), 0), "{n}");
+        }
+        // Of its own that goes first whose time is over first.
+        assert!(!store.covers("x7.deep.flood.test", 0));
+        // One more of another site has room, too.
+        store.insert("new.test", entry(1, false), 0);
+        assert!(store.covers("new.test", 0));
+        // Nothing is left behind of what has gone.
+        store.purge(FAR);
+        assert_eq!((store.len(), store.by_expiry.len()), (0, 0));
+        assert!(store.by_site.is_empty() && store.by_size.is_empty());
+    }
+
+    #[test]
+    fn what_a_site_is() {
+        for (host, want) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com", "example.com"),
+            ("com", "com"),
+            ("localhost", "localhost"),
+            ("a.b.test", "b.test"),
+        ] {
+            assert_eq!(site(host), want, "{host}");
+        }
+        let of_suffix = site("a.b.example.co.uk");
+        let want = if cfg!(feature = "cookies") {
+            "example.co.uk"
+        } else {
+            "co.uk"
+        };
+        assert_eq!(of_suffix, want);
     }
 
     #[test]
