@@ -20,10 +20,24 @@ use super::network::Network;
 ///
 /// # Addresses in addresses
 ///
-/// Some IPv6 addresses lead to an IPv4 one that they hold: mapped
-/// (`::ffff:10.0.0.1`), translated (NAT64, `64:ff9b::/96`), and those of 6to4
-/// and Teredo. The first is judged as the IPv4 address it is; the others are
-/// admitted only if the one inside is, too.
+/// Some IPv6 addresses lead to an IPv4 one that they hold. A mapped one
+/// (`::ffff:10.0.0.1`) is judged as the IPv4 address it is. Any other is admitted
+/// only if it is admitted itself, and what it holds is, too; and what denies the
+/// one inside refuses the one around it:
+///
+/// - NAT64, `64:ff9b::/96`, and for local use, `64:ff9b:1::/48` (RFC 8215), in
+///   which a network's own prefix may have 48, 56, 64 or 96 bits: all that it can
+///   mean counts, but for addresses in `0.0.0.0/8`
+/// - 6to4, `2002::/16`
+/// - Teredo, `2001::/32`: the server and the client
+/// - ISATAP (RFC 5214): `0:5efe:10.0.0.1` or `200:5efe:10.0.0.1` behind any 64 bits
+/// - IPv4-compatible, `::10.0.0.1`, and IPv4-translated, `::ffff:0:10.0.0.1`
+///
+/// To [`public_only`](Self::public_only) the first of NAT64, 6to4 and Teredo are
+/// as public as what they hold. So `allow("64:ff9b::/96")` opens no way to
+/// `64:ff9b::127.0.0.1`; `allow("127.0.0.0/8")` does. What a network translates
+/// under a prefix of its own (NAT64, 6rd) nobody else can tell:
+/// [`deny`](Self::deny) that.
 ///
 /// # Examples
 ///
@@ -133,29 +147,27 @@ impl AddressFilter {
             return false;
         }
         let address = address.to_canonical();
-        let within = match address {
-            // A system takes no address for its own.
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(v6) => embedded(v6).map(IpAddr::from),
-            IpAddr::V4(_) => None,
-        };
-        let is_in = |networks: &[Network], ip: IpAddr| networks.iter().any(|n| n.holds(ip));
-        if is_in(&self.denied, address) || within.is_some_and(|ip| is_in(&self.denied, ip)) {
+        let inside = embedded(address);
+        let is_in = |networks: &[Network], ip| networks.iter().any(|n| n.holds(ip));
+        let is_denied = |ip| is_in(&self.denied, ip);
+        if is_denied(address) || own(address).is_some_and(is_denied) {
             return false;
         }
-        if is_in(&self.allowed, address) {
-            return true;
-        }
-        match self.start {
-            Start::All => true,
-            Start::None => false,
-            Start::Public => match (address, within) {
-                (_, Some(IpAddr::V4(ip))) => is_in(&self.allowed, ip.into()) || is_public_v4(ip),
-                (IpAddr::V4(ip), _) => is_public_v4(ip),
-                (IpAddr::V6(ip), _) => is_public_v6(ip),
-            },
-        }
+        let is_good = |ip| {
+            is_in(&self.allowed, ip)
+                || match (self.start, ip) {
+                    (Start::All, _) => true,
+                    (Start::None, _) => false,
+                    (Start::Public, IpAddr::V4(ip)) => is_public_v4(ip),
+                    (Start::Public, IpAddr::V6(ip)) => is_public_v6(ip),
+                }
+        };
+        is_good(address)
+            && inside
+                .into_iter()
+                .flatten()
+                .map(IpAddr::from)
+                .all(|ip| !is_denied(ip) && is_good(ip))
     }
 
     /// What was given as a network and is none.
@@ -164,18 +176,56 @@ impl AddressFilter {
     }
 }
 
-/// The IPv4 address that a packet to `ip` may end up at.
-fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
-    match ip.segments() {
-        // NAT64 (RFC 6052 §2.1).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
-        // 6to4 (RFC 3056 §2).
-        [0x2002, high, low, ..] => Some(v4(high, low)),
-        // Teredo: the client's, each bit turned (RFC 4380 §4).
-        [0x2001, 0, .., high, low] => Some(v4(!high, !low)),
+/// The address of this machine that is reached by naming none.
+fn own(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Ipv4Addr::LOCALHOST.into()),
         _ => None,
     }
+}
+
+/// The IPv4 addresses that a packet to `ip` may end up at, or pass through.
+fn embedded(ip: IpAddr) -> [Option<Ipv4Addr>; 5] {
+    let IpAddr::V6(ip) = ip else {
+        return [None; 5];
+    };
+    let octets = ip.octets();
+    let at = |places: [usize; 4]| Some(Ipv4Addr::from(places.map(|place| octets[place])));
+    // Nothing is routed to `0.0.0.0/8`: there it is something else that was read.
+    let routed = |places| at(places).filter(|ip| ip.octets()[0] != 0);
+    const END: [usize; 4] = [12, 13, 14, 15];
+    let segments = ip.segments();
+    let [one, two, three, four] = match segments {
+        // NAT64 (RFC 6052 §2.1).
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => [at(END), None, None, None],
+        // The same for local use (RFC 8215), by prefixes of each length that fits
+        // (RFC 6052 §2.2). Bits behind the address are ignored there.
+        [0x64, 0xff9b, 1, ..] => [
+            routed([6, 7, 9, 10]),
+            routed([7, 9, 10, 11]),
+            routed([9, 10, 11, 12]),
+            routed(END),
+        ],
+        // 6to4 (RFC 3056 §2).
+        [0x2002, ..] => [at([2, 3, 4, 5]), None, None, None],
+        // Teredo: the server's, and the client's, each bit turned (RFC 4380 §4).
+        [0x2001, 0, ..] => {
+            let client = at(END).map(|ip| Ipv4Addr::from_bits(!ip.to_bits()));
+            [at([4, 5, 6, 7]), client, None, None]
+        }
+        // IPv4-translated (RFC 2765 §2.1).
+        [0, 0, 0, 0, 0xffff, 0, ..] => [at(END), None, None, None],
+        // IPv4-compatible (RFC 4291 §2.5.5.1), which `::` and `::1` are not.
+        [0, 0, 0, 0, 0, 0, ..] => [routed(END), None, None, None],
+        _ => [None; 4],
+    };
+    // ISATAP, in the networks of others, too (RFC 5214 §6.1).
+    let isatap = match segments[4..6] {
+        [0 | 0x200, 0x5efe] => at(END),
+        _ => None,
+    };
+    [one, two, three, four, isatap]
 }
 
 /// By the IANA registry of special-purpose addresses (RFC 6890).
@@ -196,18 +246,19 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     )
 }
 
-/// Global unicast without what the same registry sets aside in it. Transition
-/// addresses do not come here, but by what is in them.
+/// Global unicast without what the same registry sets aside in it, and NAT64. Of
+/// transition addresses what is in them has to be public, too.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [first, second, ..] = ip.segments();
     let special = match first {
-        // `2001::/23`, and documents.
-        0x2001 => second < 0x200 || second == 0x0db8,
+        // `2001::/23` without Teredo, and documents.
+        0x2001 => (1..0x200).contains(&second) || second == 0x0db8,
         // `3fff::/20`: documents.
         0x3fff => second < 0x1000,
         _ => false,
     };
-    first & 0xe000 == 0x2000 && !special
+    let is_nat64 = matches!(ip.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..]);
+    is_nat64 || (first & 0xe000 == 0x2000 && !special)
 }
 
 #[cfg(test)]

@@ -61,12 +61,96 @@ fn addresses_in_addresses() {
     let filter = AddressFilter::public_only();
     check(
         &filter,
-        "::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808:: 2001:0:7f00:1:0:0:f7f7:f7f7",
+        "::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808:: 2001:0:808:404:0:0:f7f7:f7f7
+         2606:4700::5efe:808:808 2606:4700::200:5efe:808:808",
         "::ffff:10.0.0.1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 ::ffff:0.0.0.0
          ::8.8.8.8 ::10.0.0.1 ::127.0.0.1 ::ffff:0:808:808
          64:ff9b::a00:1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:0:1::808:808
          2002:a00:1:: 2002:7f00:1::1 2002:c0a8:101:: 2002:a9fe:a9fe::
-         2001:0:808:808:0:0:f5ff:fffe 2001:0:808:808::80ff:fffe",
+         2001:0:808:808:0:0:f5ff:fffe 2001:0:808:808::80ff:fffe 2001:0:7f00:1:0:0:f7f7:f7f7
+         2606:4700::5efe:a00:1 2606:4700::200:5efe:7f00:1 2002:808:808::5efe:a00:1
+         64:ff9b:: 2002:: 2002:0:1::",
+    );
+}
+
+/// What is allowed around an address says nothing of the address.
+#[test]
+fn an_allowed_network_opens_no_way_to_what_is_inside() {
+    // SPEC Q2.
+    for (allowed, admitted, refused) in [
+        (
+            "64:ff9b::/96",
+            "64:ff9b::808:808",
+            "64:ff9b::7f00:1 64:ff9b::a9fe:a9fe",
+        ),
+        (
+            "2000::/3",
+            "2001:db8::1 2002:808:808::",
+            "2002:7f00:1:: 2001:0:808:808::80ff:fffe 2001:db8::5efe:10.0.0.1",
+        ),
+        (
+            "::/0",
+            "::1 :: fd00::1 ::2 ::ff:ffff ::8.8.8.8 ::ffff:0:8.8.8.8 64:ff9b:1:: 64:ff9b:1:2::",
+            "::127.0.0.1 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 fe80::5efe:10.0.0.1 127.0.0.1",
+        ),
+        (
+            // Prefixes of 96, 64, 56 and 48 bits (RFC 6052 §2.2).
+            "64:ff9b:1::/48",
+            "64:ff9b:1::808:808 64:ff9b:1:0:8:808:800:0 64:ff9b:1:8:8:808:: 64:ff9b:1:808:8:800::",
+            "64:ff9b:1::7f00:1 64:ff9b:1:0:7f:0:100:0 64:ff9b:1:7f:0:1:: 64:ff9b:1:7f00:0:100::
+             64:ff9b:1:7f00:0:100:808:808",
+        ),
+        // Both of them.
+        (
+            "::/0, 127.0.0.0/8",
+            "64:ff9b::7f00:1 2002:7f00:1:: ::127.0.0.1 64:ff9b:1::7f00:1",
+            "64:ff9b::a00:1",
+        ),
+    ] {
+        let filter = AddressFilter::public_only().allow(allowed);
+        check(&filter, admitted, refused);
+    }
+    // Where nothing else is admitted, both have to be.
+    check(
+        &AddressFilter::none().allow("192.0.2.0/24, 2002::/16, ::1"),
+        "192.0.2.1 ::ffff:192.0.2.1 2002:c000:201:: ::1",
+        "2002:a00:1:: 2002:808:808:: 64:ff9b::c000:201 ::2",
+    );
+}
+
+/// Who denies an IPv4 address denies all that leads to it.
+#[test]
+fn a_denied_address_is_denied_in_every_form() {
+    // SPEC Q2.
+    for (high, low) in [("127.0.0.1", "7f00:1"), ("10.1.2.3", "a01:203")] {
+        let filter = AddressFilter::all().deny("10.0.0.0/8, 127.0.0.0/8");
+        let turned = match low {
+            "7f00:1" => "80ff:fffe",
+            _ => "f5fe:fdfc",
+        };
+        for form in [
+            format!("{high} ::ffff:{high} ::{high} ::ffff:0:{high}"),
+            format!("64:ff9b::{low} 64:ff9b:1::{low} 64:ff9b:1:2:3:4:{low} 2002:{low}::1"),
+            format!("2001:0:{low}:0:0:f7f7:f7f7 2001:0:808:808:0:0:{turned}"),
+            format!("fe80::5efe:{high} fe80::200:5efe:{high} 2001:db8::5efe:{low}"),
+        ] {
+            check(&filter, "", &form);
+        }
+        // The same bits where they mean nothing.
+        check(
+            &filter,
+            &format!(
+                "2001:db8::{low} fe80::{low} 64:ff9b:0:1::{low} 64:ff9c::{low} 2001:db8::5eff:{low}
+                 2001:db8::100:5efe:{low} 2001:1:{low}:: 2003:{low}:: ::fffe:0:{low} ::1:0:{low}"
+            ),
+            "",
+        );
+    }
+    let filter = AddressFilter::all().deny("10.0.0.0/8, 0.0.0.0/8, 240.0.0.0/4");
+    check(
+        &filter,
+        "::1 :: ::2 64:ff9b:1::808:808 64:ff9b:1::",
+        "64:ff9b:1:a00:0:100:: 64:ff9b:1:a:0:1:: 64:ff9b:1:0:a:0:100:0",
     );
 }
 
@@ -90,8 +174,8 @@ fn exceptions() {
     );
     check(
         &AddressFilter::none().allow("192.0.2.0/24, 2002::/16"),
-        "192.0.2.1 ::ffff:192.0.2.1 2002:a00:1::",
-        "8.8.8.8 127.0.0.1 2000:: 64:ff9b::c000:201",
+        "192.0.2.1 ::ffff:192.0.2.1 2002:c000:201::",
+        "8.8.8.8 127.0.0.1 2000:: 2002:a00:1:: 64:ff9b::c000:201",
     );
     check(&AddressFilter::none(), "", "8.8.8.8 2000::");
     check(&AddressFilter::all(), "8.8.8.8 ::1", "");
