@@ -136,6 +136,7 @@ mod tests {
             (&[("HTTPS_PROXY", "p:1")], ["direct", "http://p:1", "direct", "http://p:1"]),
             (&[("all_proxy", "socks5h://p")], ["socks5h://p:1080"; 4]),
             (&[("ALL_PROXY", "socks4://p")], ["socks4://p:1080"; 4]),
+            (&[("ALL_PROXY", "socks://p:1/")], ["socks5://p:1"; 4]),
             (&[("ws_proxy", "p")], ["direct", "direct", "http://p:80", "direct"]),
             (&[("WSS_PROXY", "p")], ["direct", "direct", "direct", "http://p:80"]),
             // The narrower one goes first, and lower case.

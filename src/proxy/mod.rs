@@ -52,11 +52,13 @@ use crate::error::Error;
 /// | `https://host:port` | the same, spoken to over TLS | the proxy | 443 |
 /// | `socks4://host:port` | SOCKS 4, for IPv4 alone | this program | 1080 |
 /// | `socks4a://host:port` | SOCKS 4a | the proxy | 1080 |
-/// | `socks5://host:port` | SOCKS 5 (RFC 1928) | this program | 1080 |
+/// | `socks5://host:port`, `socks://host:port` | SOCKS 5 (RFC 1928) | this program | 1080 |
 /// | `socks5h://host:port` | SOCKS 5 | the proxy | 1080 |
 ///
 /// A URL without a scheme is one of an HTTP proxy, on port 80 if it has no port
-/// (curl takes 1080 there). User name and password in it are credentials for the
+/// (curl takes 1080 there). A scheme whose `://` is not whole, as in `http:/host`, is
+/// an error. `socks` is what GNOME writes into the environment for a proxy of any
+/// version, and means `socks5` here (curl takes it for `socks4`). User name and password in it are credentials for the
 /// proxy, percent-decoded (SPEC X3). A path is ignored, as curl has it; a query
 /// or a fragment is an error, since most often it is a password with a `?` or a
 /// `#` that should have been written `%3F` or `%23`.
@@ -105,8 +107,8 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Kind::InvalidUrl`](crate::Kind::InvalidUrl): the text is no URL, has no
-    /// host, a query or a fragment, or a scheme of no proxy. None of the text is
-    /// repeated.
+    /// host, a query or a fragment, a scheme of no proxy, or one without its `://`.
+    /// None of the text is repeated.
     pub fn all(url: impl AsRef<str>) -> Result<Self, Error> {
         Ok(Self::of(Rule::new(
             rules::ALL,

@@ -64,7 +64,16 @@ impl Server {
     /// password anywhere.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (scheme, rest) = match text.split_once("://") {
+            Some(parts) => parts,
+            None if lacks_slashes(text) => {
+                return Err(refused(
+                    "the proxy's URL has no \"://\" behind its scheme; without a scheme it is \
+                     host:port",
+                ));
+            }
+            None => ("http", text),
+        };
         let kind = Kind::of(scheme).ok_or_else(|| {
             refused(
                 "the proxy's URL has none of the schemes http, https, socks4, socks4a, socks5 \
@@ -252,7 +261,8 @@ impl Kind {
             "https" => Self::Https,
             "socks4" => Self::Socks4 { remote_dns: false },
             "socks4a" => Self::Socks4 { remote_dns: true },
-            "socks5" => Self::Socks5 { remote_dns: false },
+            // The second is how GNOME writes it into the environment.
+            "socks5" | "socks" => Self::Socks5 { remote_dns: false },
             "socks5h" => Self::Socks5 { remote_dns: true },
             _ => return None,
         })
@@ -287,6 +297,19 @@ impl Kind {
         Url::parse(&format!("{scheme}://{host}:{port}/"))
             .map_err(|error| refused("the proxy's URL cannot be parsed").with_source(error))
     }
+}
+
+/// Whether it begins with what is meant as a scheme, and is followed by one slash
+/// or none: read as a host that would be another than the one that is meant. A
+/// host may well be called `http`, if a port follows, and so may a login.
+fn lacks_slashes(text: &str) -> bool {
+    // Of the brackets of an IPv6 address no colon is behind a scheme.
+    let Some((name, rest)) = text.split_once(':').filter(|_| !text.starts_with('[')) else {
+        return false;
+    };
+    let port = rest.split('/').next().unwrap_or_default();
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    rest.starts_with('/') || (Kind::of(name).is_some() && !is_port && !rest.contains('@'))
 }
 
 fn refused(message: &'static str) -> Error {

@@ -41,6 +41,9 @@ fn a_proxy_is_named_by_a_url() {
         ("socks5://p.test:80", socks5(false), "p.test", 80),
         ("socks5://p.test:443", socks5(false), "p.test", 443),
         ("SOCKS5H://P.test:1", socks5(true), "p.test", 1),
+        // As GNOME has it.
+        ("socks://p.test", socks5(false), "p.test", 1080),
+        ("SOCKS://p.test:1/", socks5(false), "p.test", 1),
         // Without a scheme.
         ("p.test", Kind::Http, "p.test", 80),
         ("p.test:3128", Kind::Http, "p.test", 3128),
@@ -48,6 +51,10 @@ fn a_proxy_is_named_by_a_url() {
         ("user:secret@p.test:3128", Kind::Http, "p.test", 3128),
         ("[::1]:3128", Kind::Http, "::1", 3128),
         ("10.0.0.1", Kind::Http, "10.0.0.1", 80),
+        ("http:3128", Kind::Http, "http", 3128),
+        ("socks5:1080/", Kind::Http, "socks5", 1080),
+        ("http:hunter2@p.test:3128", Kind::Http, "p.test", 3128),
+        ("http", Kind::Http, "http", 80),
         // Spaces around, paths, and hosts in any spelling.
         (" http://p.test:1 ", Kind::Http, "p.test", 1),
         ("http://p.test:1/", Kind::Http, "p.test", 1),
@@ -80,9 +87,9 @@ fn what_names_no_proxy_is_an_invalid_url_and_shows_nothing_of_it() {
         "http://user:hunter2@",
         "http://user:hunter2@:80",
         "ftp://hunter2@p.test",
-        "socks://p.test",
         "socks6://p.test",
         "hunter2://p.test",
+        "://p.test",
         "http://p.test:99999",
         "http://p.test:0",
         "http://p.test:x",
@@ -105,6 +112,33 @@ fn what_names_no_proxy_is_an_invalid_url_and_shows_nothing_of_it() {
                 assert!(!shown.contains(secret), "{shown}");
             }
         }
+    }
+}
+
+#[test]
+fn a_scheme_without_its_slashes_is_no_host() {
+    // SPEC X1, X5
+    for url in [
+        "http:/h:3",
+        "http:/hunter2@h:3",
+        "http:/",
+        "http:",
+        "HTTP:/h",
+        "https:h:3",
+        "https:h",
+        "http:\\\\h:3",
+        "socks:/h:3",
+        "socks5h:/h",
+        "socks4:h",
+        "ftp:/h:3",
+        "h:/3",
+        " http:/h",
+    ] {
+        let error = Proxy::all(url).expect_err(url);
+        assert_eq!(error.kind(), ErrorKind::InvalidUrl, "{url}");
+        let shown = format!("{error:#}");
+        assert!(shown.contains("\"://\""), "{url}: {shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
 
