@@ -11,6 +11,11 @@ impl Proxy {
     /// those that a request has for itself are for its origin alone. What is spoken with the origin
     /// inside of a tunnel has nothing to do with these.
     ///
+    /// Without this the session's hold for the proxy as a whole: a client certificate
+    /// is shown to a proxy that asks for one, pins have to match its certificate,
+    /// and what a `danger_` method has switched off is off there, too. Where those
+    /// are meant for origins, give the proxy settings of its own.
+    ///
     /// ```
     /// use miohttp::{Proxy, TlsConfig};
     ///

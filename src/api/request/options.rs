@@ -80,6 +80,33 @@ impl RequestBuilder {
     }
 
     /// TLS settings of this request instead of the connector's (SPEC Q15).
+    ///
+    /// They are for the whole request: redirects keep them, those to another origin
+    /// too. A server there that asks for a client certificate is shown this one,
+    /// with a proof of having its key and nothing that could be used elsewhere; and
+    /// what a `danger_` method has switched off is off there as well. Where
+    /// that is not wanted, [`redirects`](Self::redirects) keeps a request with its
+    /// origin:
+    ///
+    /// ```
+    /// use miohttp::{Action, RedirectPolicy, Session, TlsConfig};
+    ///
+    /// let session = Session::new();
+    /// let tls = TlsConfig::new();
+    /// let request = session
+    ///     .get("https://example.com/")
+    ///     .tls(&tls)
+    ///     .redirects(RedirectPolicy::custom(|redirect| {
+    ///         if redirect.history().len() == 10 {
+    ///             Action::fail("too many")
+    ///         } else if redirect.from().origin() == redirect.to().origin() {
+    ///             Action::Follow
+    ///         } else {
+    ///             Action::Stop
+    ///         }
+    ///     }));
+    /// # drop(request);
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: &TlsConfig) -> Self {
         self.tls = Some(tls.source());
