@@ -21,7 +21,7 @@ const SMALL: usize = 4 * 1024;
 
 /// And such frames are put together up to this size: one piece of memory, and one to be
 /// written.
-const TOGETHER: usize = 32 * 1024;
+const TOGETHER: usize = 64 * 1024;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 §5.3), eight bytes at a time; compilers make more of it.
 
-/// The bytes that are copied and then masked while they are still near.
-const BLOCK: usize = 4096;
+/// What is masked on its way from one place to the other, without memory between.
+const BLOCK: usize = 64;
 
 /// Masks in place what lies at the beginning of a payload. Undoes itself.
 pub(super) fn apply(payload: &mut [u8], key: [u8; 4]) {
@@ -19,11 +19,15 @@ pub(super) fn apply(payload: &mut [u8], key: [u8; 4]) {
 /// Appends the payload, masked.
 pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
     out.reserve(payload.len());
-    for block in payload.chunks(BLOCK) {
-        let from = out.len();
-        out.extend_from_slice(block);
-        apply(&mut out[from..], key);
+    let (blocks, rest) = payload.as_chunks::<BLOCK>();
+    for block in blocks {
+        let mut masked = *block;
+        apply(&mut masked, key);
+        out.extend_from_slice(&masked);
     }
+    let from = out.len();
+    out.extend_from_slice(rest);
+    apply(&mut out[from..], key);
 }
 
 #[cfg(test)]
