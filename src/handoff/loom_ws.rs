@@ -338,6 +338,37 @@ fn relay_promise_is_kept() {
     });
 }
 
+/// One who relies on a look that somebody relies on already, without saying so again:
+/// the owner looks twice, and what it has not seen by then it is going to look for.
+#[test]
+fn relay_promise_that_is_used_already_is_kept() {
+    loom::model(|| {
+        let work = Arc::new(Mutex::new(0));
+        let (relay, guest) = pair();
+        let calls = std::sync::Arc::new(Calls(Mutex::new(0)));
+        relay.place((), Waker::from(calls.clone())).unwrap();
+        guest.rely(Look::Soon);
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    *lock(&work) += 1;
+                    guest.rely(Look::Soon);
+                }
+            })
+        };
+        let mut seen = 0;
+        let mut looks = 0;
+        while relay.attendance(looks > 0).look.is_some() && looks < 2 {
+            seen = *lock(&work);
+            looks += 1;
+        }
+        other.join().unwrap();
+        let woken = *lock(&calls.0) > 1;
+        assert!(seen == 2 || woken || relay.attendance(false).look.is_some());
+    });
+}
+
 /// A reader goes while its owner looks for the last time and does not watch for its
 /// sake: then it is woken, or looks again.
 #[test]

@@ -12,8 +12,8 @@
 //! | [`mailbox`] | commands of many producers to one consumer | closed |
 //! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
-//! Each but the bell is a mutex around plain state, its flags included: no lone atomics, so
-//! that a state and the question "must I wake somebody?" are always judged in
+//! Each but the bell, and the promise of a relay's owner, is a mutex around plain state,
+//! its flags included: no lone atomics, so that a state and the question "must I wake somebody?" are always judged in
 //! one critical section. Three laws hold in all of them:
 //!
 //! 1. Wakers are taken out under the lock and woken after it ([`wake`]).
@@ -38,6 +38,9 @@ pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod park;
 pub(crate) mod pipe;
+#[cfg(any(feature = "websocket", all(test, loom)))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "who waits for sockets does"))]
+mod promise;
 #[cfg(any(feature = "websocket", all(test, loom)))]
 #[cfg_attr(not(unix), allow(dead_code, reason = "who waits for sockets does"))]
 pub(crate) mod relay;

@@ -22,8 +22,11 @@ use std::fmt;
 use std::mem;
 use std::task::Waker;
 
+use super::promise::Promise;
 use super::wake;
-use crate::sync::{Arc, Mutex, MutexGuard, lock, try_lock};
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
+
+pub(crate) use super::promise::Look;
 
 /// A guest goes on so often for those who found it out, then leaves the rest to the
 /// owner: it has things of its own to do.
@@ -32,12 +35,12 @@ const ROUNDS: usize = 4;
 /// The owner's end. Dropped, it drops what lies there, at once or when it is
 /// put back.
 pub(crate) struct Relay<T> {
-    state: Shared<T>,
+    lot: Arc<Lot<T>>,
 }
 
 /// The end of all others.
 pub(crate) struct Guest<T> {
-    state: Shared<T>,
+    lot: Arc<Lot<T>>,
 }
 
 /// What the owner finds.
@@ -72,15 +75,6 @@ pub(crate) enum Came {
     Gone,
 }
 
-/// How long the owner may take to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Look {
-    /// In case something comes while no guest is there.
-    Later,
-    /// Something waits to be done.
-    Soon,
-}
-
 /// What is left for the owner, between two of its turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attendance {
@@ -90,7 +84,11 @@ pub(crate) struct Attendance {
     pub(crate) look: Option<Look>,
 }
 
-type Shared<T> = Arc<Mutex<State<T>>>;
+struct Lot<T> {
+    state: Mutex<State<T>>,
+    /// That the owner will look by itself. Given, and kept, under the lock.
+    promise: Promise,
+}
 
 struct State<T> {
     spot: Spot<T>,
@@ -101,10 +99,8 @@ struct State<T> {
     /// By the owner.
     called: bool,
     reader: Reader,
-    /// The owner will look by itself.
-    promised: Option<Look>,
-    /// And somebody relied on that since the last look.
-    used: Option<Look>,
+    /// A guest has come by and gone on with it.
+    visited: bool,
 }
 
 enum Spot<T> {
@@ -127,23 +123,24 @@ enum Reader {
 impl<T> Relay<T> {
     /// A vacant one.
     pub(crate) fn new() -> Self {
+        let state = Mutex::new(State {
+            spot: Spot::Vacant,
+            owner: None,
+            again: false,
+            called: false,
+            reader: Reader::Away,
+            visited: false,
+        });
+        let promise = Promise::new();
         Self {
-            state: Arc::new(Mutex::new(State {
-                spot: Spot::Vacant,
-                owner: None,
-                again: false,
-                called: false,
-                reader: Reader::Away,
-                promised: None,
-                used: None,
-            })),
+            lot: Arc::new(Lot { state, promise }),
         }
     }
 
     /// An end for others.
     pub(crate) fn guest(&self) -> Guest<T> {
         Guest {
-            state: Arc::clone(&self.state),
+            lot: Arc::clone(&self.lot),
         }
     }
 
@@ -153,14 +150,14 @@ impl<T> Relay<T> {
     /// It comes back: it was asked for meanwhile, so it has to be driven, and then
     /// to be [put](Self::put).
     pub(crate) fn place(&self, value: T, owner: Waker) -> Result<(), T> {
-        let replaced = lock(&self.state).owner.replace(owner);
+        let replaced = lock(&self.lot.state).owner.replace(owner);
         drop(replaced);
         self.put(value)
     }
 
     /// Takes it, to be driven by the owner or to be taken away.
     pub(crate) fn take(&self) -> Found<T> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         match mem::replace(&mut state.spot, Spot::Out) {
             Spot::Here(value) => {
                 (state.again, state.called) = (false, false);
@@ -182,7 +179,7 @@ impl<T> Relay<T> {
     /// # Errors
     /// As [`place`](Self::place).
     pub(crate) fn put(&self, value: T) -> Result<(), T> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         if mem::take(&mut state.again) {
             state.spot = Spot::Out;
             return Err(value);
@@ -198,29 +195,40 @@ impl<T> Relay<T> {
     /// later has it woken, or finds it looking again. `looks`: the look that it has
     /// promised is this one.
     pub(crate) fn attendance(&self, looks: bool) -> Attendance {
-        let mut state = lock(&self.state);
-        if looks {
-            state.promised = state.used.take();
-        }
+        let state = lock(&self.lot.state);
+        let promised = match looks {
+            true => self.lot.promise.keep(),
+            false => self.lot.promise.given(),
+        };
         Attendance {
             watch: match state.reader {
                 Reader::Elsewhere => true,
                 Reader::Here | Reader::Queued(_) => false,
-                Reader::Away => state.promised.is_none(),
+                Reader::Away => promised.is_none(),
             },
-            look: state.promised,
+            look: promised,
         }
+    }
+
+    /// Whether a look that is due can wait for as long again: it was promised for
+    /// [`Soon`](Look::Soon), but a guest has come by since it was last due, and has done
+    /// what there was to do by then. Otherwise one that comes by all the time would be
+    /// disturbed by each look.
+    pub(crate) fn puts_off(&self) -> bool {
+        let mut state = lock(&self.lot.state);
+        let visited = mem::take(&mut state.visited);
+        visited && self.lot.promise.given() == Some(Look::Soon)
     }
 
     /// Whether a reader waits for it to be back, to see to it from then on.
     pub(crate) fn is_awaited(&self) -> bool {
-        matches!(lock(&self.state).reader, Reader::Queued(_))
+        matches!(lock(&self.lot.state).reader, Reader::Queued(_))
     }
 }
 
 impl<T> Drop for Relay<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         let left = mem::replace(&mut state.spot, Spot::Gone);
         let owner = state.owner.take();
         let reader = state.reader.is_back();
@@ -235,7 +243,7 @@ impl<T> Guest<T> {
     /// Has it go on, by this thread if nobody has it just now, else by whoever
     /// has. `go_on` must not wait.
     pub(crate) fn drive(&self, mut go_on: impl FnMut(&mut T) -> Drove) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         match mem::replace(&mut state.spot, Spot::Out) {
             Spot::Here(value) => self.aboard(state, value).drive(&mut go_on),
             other => {
@@ -248,7 +256,7 @@ impl<T> Guest<T> {
     /// As [`drive`](Self::drive), by a reader that waits for what comes and sees to it
     /// from now on until it [leaves](Self::leave). `reader` is woken when it is back.
     pub(crate) fn come(&self, reader: &Waker, mut go_on: impl FnMut(&mut T) -> Drove) -> Came {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         match mem::replace(&mut state.spot, Spot::Out) {
             Spot::Here(value) => {
                 let before = mem::replace(&mut state.reader, Reader::Here);
@@ -274,9 +282,9 @@ impl<T> Guest<T> {
     /// The reader sees to it no longer. The owner looks that soon, in case it has not
     /// come back by then.
     pub(crate) fn leave(&self, look: Look) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         let before = mem::replace(&mut state.reader, Reader::Away);
-        let owner = state.rely(look);
+        let owner = self.lot.rely(&mut state, look);
         drop(state);
         drop(before);
         wake(owner);
@@ -284,7 +292,7 @@ impl<T> Guest<T> {
 
     /// The reader waits for what comes, and the owner sees to it.
     pub(crate) fn wait_elsewhere(&self) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         let before = mem::replace(&mut state.reader, Reader::Elsewhere);
         let owner = match before {
             Reader::Elsewhere => None,
@@ -298,10 +306,10 @@ impl<T> Guest<T> {
     /// The reader can take more: whoever sees to it for the reader's sake goes on, the
     /// reader itself when it waits next.
     pub(crate) fn make_room(&self) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.lot.state);
         let owner = match state.reader {
             Reader::Elsewhere => state.owner.clone(),
-            _ => state.rely(Look::Later),
+            _ => self.lot.rely(&mut state, Look::Later),
         };
         drop(state);
         wake(owner);
@@ -309,47 +317,42 @@ impl<T> Guest<T> {
 
     /// Makes sure that the owner looks that soon.
     pub(crate) fn rely(&self, look: Look) {
-        let mut state = lock(&self.state);
-        let owner = state.rely(look);
+        if self.rely_at_once(look) {
+            return;
+        }
+        let mut state = lock(&self.lot.state);
+        let owner = self.lot.rely(&mut state, look);
         drop(state);
         wake(owner);
     }
 
-    /// Makes sure that the owner looks that soon, if it has promised to and no other
-    /// thread is here just now.
+    /// Makes sure that the owner looks that soon, if it has promised to. Takes no lock.
     pub(crate) fn rely_at_once(&self, look: Look) -> bool {
-        let Some(mut state) = try_lock(&self.state) else {
-            return false;
-        };
-        let is_promised = state.promised >= Some(look);
-        if is_promised {
-            state.used = state.used.max(Some(look));
-        }
-        is_promised
+        self.lot.promise.rely(look)
     }
 
     /// Out with this guest.
     fn aboard<'a>(&'a self, mut state: MutexGuard<'_, State<T>>, value: T) -> Aboard<'a, T> {
         state.again = false;
+        state.visited = true;
         drop(state);
         Aboard {
-            state: &self.state,
+            lot: &self.lot,
             value: Some(value),
         }
     }
 }
 
-impl<T> State<T> {
+impl<T> Lot<T> {
     /// Whom to wake, for a promise it has not given yet.
-    fn rely(&mut self, look: Look) -> Option<Waker> {
-        if self.promised >= Some(look) {
-            self.used = self.used.max(Some(look));
+    fn rely(&self, state: &mut State<T>, look: Look) -> Option<Waker> {
+        if self.promise.rely(look) {
             return None;
         }
-        self.promised = Some(look);
+        self.promise.give(look);
         // Not placed yet, it will be driven when it is.
-        self.again |= matches!(self.spot, Spot::Vacant);
-        self.owner.clone()
+        state.again |= matches!(state.spot, Spot::Vacant);
+        state.owner.clone()
     }
 }
 
@@ -368,14 +371,14 @@ impl Reader {
 
 impl<T> Clone for Guest<T> {
     fn clone(&self) -> Self {
-        let state = Arc::clone(&self.state);
-        Self { state }
+        let lot = Arc::clone(&self.lot);
+        Self { lot }
     }
 }
 
 /// It, out with a guest. Dropped by a panic, it is lost.
 struct Aboard<'a, T> {
-    state: &'a Shared<T>,
+    lot: &'a Lot<T>,
     /// `None` only while it is put back.
     value: Option<T>,
 }
@@ -387,7 +390,7 @@ impl<T> Aboard<'_, T> {
                 return;
             };
             let drove = go_on(value);
-            let mut state = lock(self.state);
+            let mut state = lock(&self.lot.state);
             let again = mem::take(&mut state.again) && !matches!(state.spot, Spot::Gone);
             if again && round < ROUNDS && drove != Drove::Owner {
                 continue;
@@ -398,7 +401,7 @@ impl<T> Aboard<'_, T> {
                 false => None,
             };
             if drove == Drove::Soon && owner.is_none() {
-                owner = state.rely(Look::Soon);
+                owner = self.lot.rely(&mut state, Look::Soon);
             }
             let value = self.value.take();
             let orphaned = match (&state.spot, value) {
@@ -424,7 +427,7 @@ impl<T> Drop for Aboard<'_, T> {
         let Some(lost) = self.value.take() else {
             return;
         };
-        let mut state = lock(self.state);
+        let mut state = lock(&self.lot.state);
         state.spot = Spot::Gone;
         let owner = state.owner.take();
         let reader = state.reader.is_back();

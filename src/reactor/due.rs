@@ -56,7 +56,7 @@ impl<N: Net> Engine<N> {
             }
             #[cfg(feature = "websocket")]
             Running::WebSocket(_) => {
-                self.drive_websocket(id);
+                self.websocket_due(id);
                 return self.schedule(id);
             }
         };

@@ -22,7 +22,7 @@ use crate::net::{Net, Readiness, Token};
 use crate::ws::CloseCode;
 
 /// What a thread has queued and not written, since it is about to come by again, is
-/// written after this if it does not.
+/// written after this, or twice that, if it does not.
 const SOON: Duration = Duration::from_millis(2);
 
 /// A socket is watched again after it was left alone for as long as this, or twice that:
@@ -101,6 +101,20 @@ impl<N: Net> Engine<N> {
         };
         self.set(id, Running::WebSocket(Box::new(entry)));
         self.drive_websocket(id);
+    }
+
+    /// Something of it is due.
+    pub(super) fn websocket_due(&mut self, id: ExchangeId) {
+        let now = self.now;
+        let Some(entry) = self.open_websocket(id) else {
+            return;
+        };
+        let is_due = entry.due.is_some_and(|at| at <= now);
+        if is_due || !entry.look.is_some_and(|at| at <= now) || !entry.relay.puts_off() {
+            return self.drive_websocket(id);
+        }
+        entry.look = now.checked_add(SOON);
+        self.schedule(id);
     }
 
     /// Goes on with it, if it is here.

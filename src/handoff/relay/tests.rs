@@ -165,6 +165,24 @@ fn a_sooner_look_is_another_promise() {
 }
 
 #[test]
+fn a_look_is_put_off_where_a_guest_has_come_by() {
+    let (relay, guest, count) = placed();
+    add(&guest);
+    assert!(!relay.puts_off(), "none was promised");
+    guest.rely(Look::Later);
+    add(&guest);
+    assert!(!relay.puts_off(), "what comes meanwhile is its own to see");
+    guest.rely(Look::Soon);
+    assert!(!relay.puts_off(), "nobody came by since");
+    add(&guest);
+    assert!(relay.puts_off());
+    assert!(!relay.puts_off(), "once for each time");
+    assert!(guest.rely_at_once(Look::Soon), "it is still promised");
+    assert_eq!(relay.attendance(true), looked(false, Look::Soon));
+    assert_eq!(count.woken(), 2);
+}
+
+#[test]
 fn what_a_guest_comes_back_for_is_looked_after() {
     let (relay, guest, count) = placed();
     guest.drive(|_| Drove::Soon);

@@ -125,6 +125,51 @@ fn what_was_left_in_the_queue_goes_two_milliseconds_later() {
 }
 
 #[test]
+fn a_look_is_put_off_while_its_thread_comes_by() {
+    // SPEC W11: and what that one leaves goes four milliseconds later at the latest.
+    let mut sim = Sim::new();
+    let (socket, guest) = open_for_guests(&mut sim, settings());
+    guest.rely(Look::Soon);
+    sim.settle();
+    for _ in 0..10 {
+        assert_eq!(come(&sim, &guest), Came::Drove);
+        guest.leave(Look::Later);
+        assert!(guest.rely_at_once(Look::Soon));
+        queue(&socket, "about to be written");
+        sim.advance(ms(2));
+        assert_eq!(sent(&sim), [], "it is there");
+        drive(&sim, &guest);
+        assert_eq!(sent(&sim), [text("about to be written")]);
+    }
+    assert!(guest.rely_at_once(Look::Soon));
+    queue(&socket, "left");
+    sim.advance(ms(2));
+    assert_eq!(sent(&sim), []);
+    sim.advance(ms(2));
+    assert_eq!(sent(&sim), [text("left")]);
+}
+
+#[test]
+fn a_look_that_is_put_off_keeps_no_deadline_from_being_kept() {
+    // SPEC W4: a heartbeat that is due goes out, whoever comes by.
+    let mut sim = Sim::new();
+    let settings = WsSettings {
+        heartbeat: Some(ms(10)),
+        ..settings()
+    };
+    let (_socket, guest) = open_for_guests(&mut sim, settings);
+    guest.rely(Look::Soon);
+    sim.settle();
+    for _ in 0..5 {
+        assert_eq!(sent(&sim), []);
+        drive(&sim, &guest);
+        assert!(guest.rely_at_once(Look::Soon));
+        sim.advance(ms(2));
+    }
+    assert_eq!(sent(&sim), [(PING, Vec::new())]);
+}
+
+#[test]
 fn what_a_reader_has_left_is_watched_again() {
     // SPEC W4: within forty milliseconds, and with no reader there from then on.
     let mut sim = Sim::new();
