@@ -39,10 +39,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    fn spend(&self) -> bool {
+    /// Whether this thread is about to come back, and may leave something until then.
+    fn may_defer(&self) -> bool {
+        self.reader.load(Relaxed) == this_thread() | AT_HAND && self.left.load(Relaxed) > 0
+    }
+
+    fn defer(&self) {
         let left = self.left.load(Relaxed);
         self.left.store(left.saturating_sub(1), Relaxed);
-        left > 0
+        self.is_deferred.store(true, Relaxed);
     }
 }
 
@@ -72,41 +77,45 @@ impl Shared {
         if !self.lends {
             return;
         }
-        let (reader, this) = (self.pace.reader.load(Relaxed), this_thread());
-        let is_deferred = !is_much(queued) && reader == this | AT_HAND && self.pace.spend();
-        self.pace.is_deferred.store(is_deferred, Relaxed);
-        match is_deferred {
-            true => ends.guest.rely(Look::Soon),
-            // One that has filled the outbox may wait for room before it comes back.
-            false => self.drive(ends, !queued.is_full && reader & !AT_HAND == this),
+        if !is_much(queued) && self.pace.may_defer() {
+            self.pace.defer();
+            return ends.guest.rely(Look::Soon);
         }
+        self.pace.is_deferred.store(false, Relaxed);
+        let is_reader = self.pace.reader.load(Relaxed) & !AT_HAND == this_thread();
+        // One that has filled the outbox may wait for room before it comes back.
+        self.drive(ends, !queued.is_full && is_reader);
     }
 
-    /// Queues a small message where it can be left for the time being, and that takes
-    /// neither a system call nor waiting for a lock. Whether this is still the process
-    /// that connected, which takes one, is asked when something is written or waited
-    /// for: nothing that is done to the memory of another does harm.
+    /// Queues a small message that is sent as it is, if that takes no waiting for a
+    /// lock or for room, and sees to the rest. `None`: it is to be sent in the usual way.
     ///
-    /// `None`: it is to be sent in the usual way.
+    /// Where it can be left for the time being this takes no system call either. Whether
+    /// this is still the process that connected, which takes one, is asked when something
+    /// is written or waited for: nothing that is done to the memory of another does harm.
     pub(super) fn post_at_once(
         &self,
         message: &Message,
         compress: Option<bool>,
     ) -> Option<Result<(), Error>> {
         let ends = self.ends_anywhere().filter(|_| self.lends)?;
-        if self.pace.reader.load(Relaxed) != this_thread() | AT_HAND || !self.pace.spend() {
+        let may_defer = self.pace.may_defer();
+        if !may_defer && !self.is_home() {
             return None;
         }
         let queued = ends
             .outbox
             .push_at_once(|encoder, last| encoder.encode_behind(message, compress, last))?;
-        self.pace.is_deferred.store(true, Relaxed);
-        if is_much(queued) || !ends.guest.rely_at_once(Look::Soon) {
+        if may_defer {
+            if !is_much(queued) && ends.guest.rely_at_once(Look::Soon) {
+                self.pace.defer();
+                return Some(Ok(()));
+            }
             if !self.is_home() {
                 return Some(Err(self.context(Error::closed())));
             }
-            self.queued(ends, queued);
         }
+        self.queued(ends, queued);
         Some(Ok(()))
     }
 

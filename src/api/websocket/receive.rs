@@ -7,6 +7,8 @@
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
+#[cfg(feature = "async")]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -65,6 +67,16 @@ impl Inbound {
             return Err(inbound.shared.occupied());
         }
         Ok(Claim { inbound, incoming })
+    }
+
+    /// The next message, if it is all here, and there is nothing to be done for it that
+    /// takes time.
+    pub(super) fn at_once(&self) -> Option<Message> {
+        let mut place = self.place.try_lock().ok()?;
+        let (_, assembler) = place.as_mut()?.source.as_mut()?;
+        let message = assembler.at_once()?;
+        received(&self.shared, assembler, &message);
+        Some(message)
     }
 
     fn put_back(&self, incoming: Box<Incoming>) {
@@ -328,6 +340,10 @@ pub(super) struct Reading {
     /// by it otherwise has given the stream's wait up.
     #[cfg(feature = "async")]
     pub(super) polled: Mutex<Option<Receive<Arc<Inbound>>>>,
+    /// Whether there is one. Only who has this alone says so, and whoever has it with
+    /// others since has heard of that.
+    #[cfg(feature = "async")]
+    pub(super) is_polled: AtomicBool,
 }
 
 impl Reading {
@@ -336,12 +352,18 @@ impl Reading {
             inbound,
             #[cfg(feature = "async")]
             polled: Mutex::new(None),
+            #[cfg(feature = "async")]
+            is_polled: AtomicBool::new(false),
         }
     }
 
     pub(super) fn inbound(&self) -> &Arc<Inbound> {
         #[cfg(feature = "async")]
-        drop(crate::sync::lock(&self.polled).take());
+        if self.is_polled.load(Relaxed) {
+            let polled = crate::sync::lock(&self.polled).take();
+            drop(polled);
+            self.is_polled.store(false, Relaxed);
+        }
         &self.inbound
     }
 
@@ -379,9 +401,12 @@ impl Iterator for Messages<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let inbound = &**self.reading?.inbound();
-        let next = Typed::new(inbound, super::verbs::as_it_is)
-            .and_then(|receive| receive.wait(None))
-            .transpose();
+        let next = match inbound.at_once() {
+            Some(message) => Some(Ok(message)),
+            None => Typed::new(inbound, super::verbs::as_it_is)
+                .and_then(|receive| receive.wait(None))
+                .transpose(),
+        };
         if !matches!(next, Some(Ok(_))) {
             self.reading = None;
         }

@@ -71,6 +71,19 @@ pub(super) fn start(shared: &Arc<Shared>, message: Message, options: SendOptions
     }
 }
 
+/// Sends, and blocks, at most so long.
+pub(super) fn blocking(
+    shared: &Shared,
+    message: Message,
+    options: SendOptions,
+    limit: Option<Duration>,
+) -> Result<(), Error> {
+    match shared.post_at_once(&message, options.compress) {
+        Some(posted) => posted,
+        None => Outgoing::new(shared, message, options)?.wait(limit),
+    }
+}
+
 impl<H: Deref<Target = Shared>> Outgoing<H> {
     /// # Errors
     /// It may not be sent.
@@ -121,12 +134,6 @@ impl<H: Deref<Target = Shared> + Send> Operation<()> for Outgoing<H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let (shared, options) = (&*self.shared, self.options);
         let is_close = self.message.as_ref().is_some_and(Message::is_close);
-        if let Some(message) = &self.message
-            && let Some(posted) = shared.post_at_once(message, options.compress)
-        {
-            self.message = None;
-            return Poll::Ready(posted);
-        }
         let ends = match shared.ends() {
             Ok(ends) => ends,
             Err(error) => return Poll::Ready(Err(error)),

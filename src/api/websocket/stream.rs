@@ -55,6 +55,7 @@ impl Reading {
         if next.is_pending() {
             *polled = Some(receive);
         }
+        *self.is_polled.get_mut() = next.is_pending();
         next
     }
 }

@@ -60,12 +60,8 @@ macro_rules! sends {
                 limit: std::time::Duration,
             ) -> Result<(), crate::Error> {
                 let options = crate::api::websocket::SendOptions::new();
-                crate::api::websocket::send::Outgoing::new(
-                    &**self.shared(),
-                    message.into(),
-                    options,
-                )?
-                .wait(Some(limit))
+                let (shared, message) = (&**self.shared(), message.into());
+                crate::api::websocket::send::blocking(shared, message, options, Some(limit))
             }
 
             /// As [`send`](Self::send), with options for this one message.
@@ -83,12 +79,8 @@ macro_rules! sends {
                 message: impl Into<crate::ws::Message>,
                 options: crate::api::websocket::SendOptions,
             ) -> Result<(), crate::Error> {
-                crate::api::websocket::send::Outgoing::new(
-                    &**self.shared(),
-                    message.into(),
-                    options,
-                )?
-                .wait(None)
+                let (shared, message) = (&**self.shared(), message.into());
+                crate::api::websocket::send::blocking(shared, message, options, None)
             }
 
             /// As [`send_with`](Self::send_with), without blocking: see
@@ -352,7 +344,11 @@ macro_rules! receives {
                 limit: Option<std::time::Duration>,
                 read: crate::api::websocket::receive::Read<T>,
             ) -> Result<Option<T>, crate::Error> {
-                crate::api::websocket::receive::Typed::new(&**self.inbound(), read)?.wait(limit)
+                let inbound = &**self.inbound();
+                match inbound.at_once() {
+                    Some(message) => read(inbound.shared(), message).map(Some),
+                    None => crate::api::websocket::receive::Typed::new(inbound, read)?.wait(limit),
+                }
             }
 
             fn start_received<T: 'static>(
