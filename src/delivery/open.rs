@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::PooledConn;
 use crate::handoff::relay::Drove;
 use crate::job::{PoolKey, Talk, Talked, WsConn};
-use crate::net::Stream;
+use crate::net::{Readiness, Stream};
 use crate::pool::Lent;
 
 /// So many turns a thread that sends takes in a row, before it leaves the rest to the
@@ -65,6 +65,13 @@ impl<S: Stream> WsConn for OpenWebSocket<S> {
                 break;
             }
             talked = self.go_on(now);
+        }
+        if is_coming_back {
+            // To read an answer, which may be there by then: one wait less.
+            self.lent.link().ready(Readiness {
+                readable: true,
+                ..Readiness::default()
+            });
         }
         match talked {
             Talked::Wants if self.is_due_before() || !self.talk.is_open() => Drove::Owner,
