@@ -387,14 +387,17 @@ impl Stream for MioStream {
             return carrier.connected();
         }
         let socket = SockRef::from(&*self.socket);
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
         match socket.peer_addr() {
+            // Asked first, since it is what nearly always follows.
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) if error.raw_os_error() == Some(EINPROGRESS) => Ok(false),
-            Err(error) => Err(error),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotConnected
+                    || error.raw_os_error() == Some(EINPROGRESS) =>
+            {
+                // Not yet, or not ever.
+                socket.take_error()?.map_or(Ok(false), Err)
+            }
+            Err(error) => Err(socket.take_error()?.unwrap_or(error)),
         }
     }
 
