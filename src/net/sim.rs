@@ -75,6 +75,8 @@ struct Wire {
     untold_writable: bool,
     to_client: VecDeque<u8>,
     to_peer: Vec<u8>,
+    /// Writes that took something.
+    writes: usize,
     /// The peer sends no more.
     finished: bool,
     /// What every call answers once the data before it is read.
@@ -325,6 +327,7 @@ impl Net for SimNet {
             untold_writable: false,
             to_client: VecDeque::new(),
             to_peer: Vec::new(),
+            writes: 0,
             finished: false,
             broken: None,
             max_read: usize::MAX,
@@ -510,6 +513,7 @@ impl Stream for SimStream {
         if wire.window != usize::MAX {
             wire.window -= written;
         }
+        wire.writes += 1;
         Ok(written)
     }
 
@@ -615,6 +619,12 @@ impl Peer {
     /// An event about nothing, as a kernel may send one.
     pub(crate) fn stir(&self) {
         self.world.state().tell(self.n, true, true);
+    }
+
+    /// In how many pieces the client has sent what it has.
+    #[cfg(feature = "tls")]
+    pub(crate) fn writes(&self) -> usize {
+        self.world.state().wires[self.n].writes
     }
 
     /// How much of what was sent the client has not read.

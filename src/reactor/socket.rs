@@ -195,9 +195,12 @@ impl<N: Net> Engine<N> {
         id: ExchangeId,
         exchange: Box<Exchange>,
         token: Token,
-        lent: Lent<PoolKey, Pooled<N>>,
+        mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
         self.sockets.remove(token);
+        // Nobody knows when something will be sent on it, and the server may still wait
+        // for the end of its handshake. If this fails, what is sent then tells.
+        let _ = lent.flush_raw();
         match self.let_go(id, lent) {
             Some(lease) => delivery::lend(exchange, lease),
             None => self.fail(id, exchange, Error::closed(), Progress::Unconnected),

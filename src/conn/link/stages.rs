@@ -125,8 +125,8 @@ impl<S: Stream> Link<S> {
         Ok(true)
     }
 
-    /// True when the handshake is over; what is left to send of it goes out
-    /// with what comes next.
+    /// True when the handshake is over. What is left to send of it goes out with what
+    /// comes next, in one piece: a server that gets it alone wakes up once more.
     fn handshake(&mut self) -> Result<bool, LinkFault> {
         if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
             self.begin_session()?;
@@ -139,6 +139,9 @@ impl<S: Stream> Link<S> {
         let mut taken = 0;
         loop {
             let processed = tls.process(&mut plain, usize::MAX);
+            if processed.is_ok() && plain.is_empty() && !tls.is_handshaking() {
+                return Ok(true);
+            }
             // An alert that was queued tells the server why; sending it is a
             // courtesy, and its own failure is not the news.
             let flushed = self.wire.flush(tls);
@@ -147,9 +150,6 @@ impl<S: Stream> Link<S> {
             if !plain.is_empty() {
                 let message = "the server sent data before it was asked for any";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
-            }
-            if !tls.is_handshaking() {
-                return Ok(true);
             }
             if !self.wire.is_readable() {
                 return Ok(false);

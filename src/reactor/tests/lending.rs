@@ -15,13 +15,13 @@ type Lent = Result<(Box<dyn Loan>, Facts), Error>;
 
 /// Who asks for a connection, and what came of it.
 #[derive(Clone)]
-struct Asked {
+pub(super) struct Asked {
     id: ExchangeId,
     lent: Arc<Mutex<Option<Lent>>>,
 }
 
 impl Asked {
-    fn lent(&self) -> (Box<dyn Loan>, Facts) {
+    pub(super) fn lent(&self) -> (Box<dyn Loan>, Facts) {
         let lent = lock(&self.lent).take().expect("an answer");
         lent.expect("a connection")
     }
@@ -54,7 +54,7 @@ impl Advance for Asked {
 }
 
 /// Asks for a connection that this request would have gone on.
-fn asking(sim: &mut Sim, ask: Ask) -> Asked {
+pub(super) fn asking(sim: &mut Sim, ask: Ask) -> Asked {
     let (probe, mut exchange) = ask.prepare(&sim.world, &sim.mailbox);
     let asked = Asked {
         id: probe.id,
@@ -69,7 +69,7 @@ fn asking(sim: &mut Sim, ask: Ask) -> Asked {
     asked
 }
 
-fn release(sim: &mut Sim, loan: Box<dyn Loan>) {
+pub(super) fn release(sim: &mut Sim, loan: Box<dyn Loan>) {
     if loan.release(secs(15), sim.world.now()) {
         let _ = sim.mailbox.push(Command::Look);
     }

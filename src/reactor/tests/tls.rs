@@ -7,6 +7,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
+use super::lending::{asking, release};
 use super::sim::*;
 use crate::error::Pin;
 use crate::error::{Kind, Phase, Timeout};
@@ -145,6 +146,39 @@ fn a_secure_connection_is_used_again_and_ended_politely() {
     session.listen(&world.sim);
     let state = session.tls.process_new_packets().unwrap();
     assert!(state.peer_has_closed());
+}
+
+#[test]
+fn the_end_of_the_handshake_goes_with_the_request() {
+    let mut world = Secure::new(Sim::new(), true);
+    let probe = world.sim.go(world.secure(get(HOST)));
+    let mut session = world.session(0);
+    world.sim.settle();
+    session.listen(&world.sim);
+    assert_eq!(world.sim.peer(0).writes(), 1, "a hello");
+    let wire = session.output();
+    world.sim.peer(0).send(wire);
+    world.sim.settle();
+    assert_eq!(world.sim.peer(0).writes(), 2);
+    session.listen(&world.sim);
+    assert_eq!(session.plain, b"GET / HTTP/1.1\r\n\r\n");
+    session.say(&mut world.sim, OK);
+    assert_eq!(probe.status(), Some(200));
+}
+
+#[test]
+fn the_handshake_of_a_lent_connection_is_ended_at_once() {
+    // SPEC N1: its server may wait no longer for that than for a request.
+    let mut world = Secure::new(Sim::new(), true);
+    let ask = world.secure(get(HOST));
+    let asked = asking(&mut world.sim, ask);
+    let mut session = world.session(0);
+    session.talk(&mut world.sim);
+    assert!(!session.tls.is_handshaking());
+    let (loan, _) = asked.lent();
+    assert_eq!(session.plain, b"");
+    release(&mut world.sim, loan);
+    assert_eq!(world.sim.books(), (0, 1, 0));
 }
 
 #[test]
