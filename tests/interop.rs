@@ -2,8 +2,8 @@
 //! and TLS. The first half asks the library, the second compares what the example
 //! `fetch` writes with what curl writes.
 //!
-//! A server that is not installed is skipped, and the test says so; see
-//! `tests/interop/setup.sh`.
+//! A server that is not installed is skipped, and the test says so, unless the variable
+//! `MIOHTTP_INTEROP_REQUIRED` is set: then it fails. See `tests/interop/setup.sh`.
 #![cfg(all(
     feature = "tls",
     feature = "gzip",
@@ -50,7 +50,7 @@ use miohttp::{
 use serde_json::{Value, json};
 
 use support::fetch::{Scratch, fetch};
-use support::interop::{PATTERN, Server, servers};
+use support::interop::{PATTERN, Server, missing, servers};
 use support::{Peer, refusing_address};
 
 #[test]
@@ -424,8 +424,7 @@ fn a_server_that_hangs_up_is_an_error() {
 #[test]
 fn fetch_writes_what_curl_writes() {
     if Command::new("curl").arg("--version").output().is_err() {
-        println!("SKIPPED: curl is not installed (tests/interop/setup.sh)");
-        return;
+        return missing("curl");
     }
     const LARGE: usize = 100 << 20;
     let nginx = [

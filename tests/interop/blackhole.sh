@@ -4,7 +4,8 @@
 # Runs a program in a network of its own, where 127.0.0.1 answers and what goes
 # to 2001:db8::1 vanishes, as it does where IPv6 is announced and leads nowhere.
 # Needs no root, but unshare, ip and nft, and a kernel that lets users have
-# namespaces; without those it says so and exits with 3.
+# namespaces; without those it says so and exits with 3, and the tests are skipped
+# unless MIOHTTP_BLACKHOLE_REQUIRED is set. `blackhole.sh true` tells which it is.
 PATH=$PATH:/usr/sbin:/sbin
 
 skip() {

@@ -483,7 +483,6 @@ fn a_server_that_is_killed_is_a_loss() {
     // SPEC W10, W15
     for name in ["aiohttp", "websockets", "nodews"] {
         let Some(server) = start(name) else {
-            println!("SKIPPED: {name} is not installed (tests/interop/setup.sh)");
             continue;
         };
         let tls = TlsConfig::new().add_root_pem(&server.ca_pem()).unwrap();

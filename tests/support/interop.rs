@@ -2,8 +2,10 @@
 //!
 //! A server that is not installed is no failure: [`server`] says so on the
 //! test's output and gives `None`, and the test returns. `tests/interop/setup.sh`
-//! installs all of them.
+//! installs all of them, and where it has done so the variable
+//! `MIOHTTP_INTEROP_REQUIRED` makes a missing one a failure ([`skipped`]).
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
@@ -64,15 +66,49 @@ fn shared(name: &'static str) -> Option<Arc<Server>> {
             }
         }
     };
-    let server = place.get_or_init(|| start(name).map(Arc::new)).clone();
+    let server = place.get_or_init(|| launch(name).map(Arc::new)).clone();
     if server.is_none() {
-        println!("SKIPPED: {name} is not installed (tests/interop/setup.sh)");
+        missing(name);
     }
     server
 }
 
-/// Starts what the script of that name starts. `None` if it is not installed.
+/// Another server of this name, for one test alone. `None` if it is not installed.
 pub(crate) fn start(name: &str) -> Option<Server> {
+    let server = launch(name);
+    if server.is_none() {
+        missing(name);
+    }
+    server
+}
+
+/// Says that this is not here.
+#[track_caller]
+pub(crate) fn missing(name: &str) {
+    let reason = format!("{name} is not installed (tests/interop/setup.sh)");
+    skipped(REQUIRED, &reason);
+}
+
+/// Set (to anything but the empty text) where every server is installed, so that no
+/// test passes there for want of one.
+const REQUIRED: &str = "MIOHTTP_INTEROP_REQUIRED";
+
+/// Says on the test's output that it is skipped and why.
+///
+/// # Panics
+/// The variable of that name says that there is no reason to.
+#[track_caller]
+pub(crate) fn skipped(unless: &str, reason: &str) {
+    let required = env::var_os(unless).is_some_and(|value| !value.is_empty());
+    assert!(
+        !required,
+        "{reason}, and must be here: the variable {unless} is set"
+    );
+    println!("SKIPPED: {reason}");
+}
+
+/// Starts what the script of that name starts. `None` if it is not installed.
+fn launch(name: &str) -> Option<Server> {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let dir =
