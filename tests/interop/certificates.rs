@@ -2,7 +2,7 @@
 //! `openssl s_server`: each bad one is refused with its kind, each good one taken.
 
 use std::error::Error as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use miohttp::{
@@ -20,8 +20,45 @@ impl Resolve for Loopback {
     }
 }
 
+/// What has to be accepted: what shows it (certificates.sh), and for which host.
+pub(super) const GOOD: [(&str, &str); 8] = [
+    ("GOOD", "localhost"),
+    ("GOOD", "127.0.0.1"),
+    ("GOOD", "[::1]"),
+    ("DIRECT", "localhost"),
+    ("RSA2048", "localhost"),
+    ("WILDCARD", "one.wild.test"),
+    ("IP_ONLY", "127.0.0.1"),
+    ("WITHIN_CONSTRAINTS", "host.allowed.test"),
+];
+
+/// What has to be refused, and a word of why.
+pub(super) const BAD: [(&str, &str, &str); 15] = [
+    ("EXPIRED", "localhost", "expired"),
+    ("NOT_YET", "localhost", "not valid yet"),
+    ("SELFSIGNED", "localhost", "UnknownIssuer"),
+    ("UNTRUSTED", "localhost", "UnknownIssuer"),
+    ("OTHER_HOST", "localhost", "not valid for name"),
+    ("NO_INTERMEDIATE", "localhost", "UnknownIssuer"),
+    ("CN_ONLY", "localhost", "not valid for name"),
+    ("WRONG_EKU", "localhost", "extended key usage"),
+    (
+        "OUTSIDE_CONSTRAINTS",
+        "localhost",
+        "NameConstraintViolation",
+    ),
+    ("FROM_LEAF", "localhost", "EndEntityUsedAsCa"),
+    // Its issuer, a leaf, is not told.
+    ("FROM_LEAF_ALONE", "localhost", "UnknownIssuer"),
+    ("RSA1024", "localhost", "BadSignature"),
+    // A star stands for one label, and a name for no address.
+    ("WILDCARD", "wild.test", "not valid for name"),
+    ("WILDCARD", "one.two.wild.test", "not valid for name"),
+    ("IP_ONLY", "localhost", "not valid for name"),
+];
+
 /// With the tests' own authority and no other.
-fn trusting(server: &Server) -> TlsConfig {
+pub(super) fn trusting(server: &Server) -> TlsConfig {
     let tls = TlsConfig::new().add_root_pem(&server.ca_pem()).unwrap();
     tls.builtin_roots(false)
 }
@@ -37,8 +74,14 @@ fn trusting_by_each(server: &Server) -> Vec<TlsConfig> {
 }
 
 fn session(tls: TlsConfig) -> Session {
-    let connector = Connector::builder().tls(tls).resolver(Loopback).build();
-    Session::builder().connector(connector).build()
+    Session::builder().connector(connector(tls)).build()
+}
+
+/// The servers listen on 127.0.0.1 alone, by whatever name they are asked for.
+pub(super) fn connector(tls: TlsConfig) -> Connector {
+    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let builder = Connector::builder().tls(tls).resolver(Loopback);
+    builder.host_override("::1", None, [here]).build()
 }
 
 /// By the caller's own hand, and by the reactor's.
@@ -66,19 +109,14 @@ fn good_certificates_are_taken() {
 }
 
 fn take_the_good(server: &Server, session: &Session) {
-    for (port, host) in [
-        ("GOOD", "localhost"),
-        ("GOOD", "127.0.0.1"),
-        ("RSA2048", "localhost"),
-        ("WILDCARD", "one.wild.test"),
-        ("IP_ONLY", "127.0.0.1"),
-        ("WITHIN_CONSTRAINTS", "host.allowed.test"),
+    let others = [
         ("ONLY_12", "localhost"),
         ("ONLY_13", "localhost"),
         ("ALPN", "localhost"),
         // It is on a list that nobody has shown this session.
         ("REVOKED", "localhost"),
-    ] {
+    ];
+    for (port, host) in GOOD.into_iter().chain(others) {
         for answer in ask(session, &url(server, host, port)) {
             let answer = answer.unwrap_or_else(|error| panic!("{port}: {error:#}"));
             assert_eq!(answer.status(), 200, "{port}");
@@ -102,36 +140,12 @@ fn bad_certificates_are_refused_with_their_kind() {
 }
 
 fn refuse_the_bad(server: &Server, session: &Session) {
-    for (port, host, why) in [
-        ("EXPIRED", "localhost", "expired"),
-        ("NOT_YET", "localhost", "not valid yet"),
-        ("SELFSIGNED", "localhost", "UnknownIssuer"),
-        ("UNTRUSTED", "localhost", "UnknownIssuer"),
-        ("OTHER_HOST", "localhost", "not valid for name"),
-        ("NO_INTERMEDIATE", "localhost", "UnknownIssuer"),
-        ("CN_ONLY", "localhost", "not valid for name"),
-        ("WRONG_EKU", "localhost", "extended key usage"),
-        (
-            "OUTSIDE_CONSTRAINTS",
-            "localhost",
-            "NameConstraintViolation",
-        ),
-        ("FROM_LEAF", "localhost", "EndEntityUsedAsCa"),
-        ("RSA1024", "localhost", "BadSignature"),
-        // A star stands for one label, and a name for no address.
-        ("WILDCARD", "wild.test", "not valid for name"),
-        ("WILDCARD", "one.two.wild.test", "not valid for name"),
-        ("IP_ONLY", "localhost", "not valid for name"),
-    ] {
+    for (port, host, why) in BAD {
         for answer in ask(session, &url(server, host, port)) {
             let Err(error) = answer else {
                 panic!("{port} was taken for {host}")
             };
-            assert_eq!(error.kind(), Kind::Certificate, "{port}: {error:#}");
-            assert_eq!(error.phase(), Some(Phase::Tls), "{port}");
-            assert!(error.is_tls() && error.is_connect() && !error.is_timeout());
-            assert!(error.source().is_some(), "{port}");
-            assert!(format!("{error:#}").contains(why), "{port}: {error:#}");
+            assert_refused(&error, why, port);
         }
     }
     let stats = session.connector().stats();
@@ -139,6 +153,19 @@ fn refuse_the_bad(server: &Server, session: &Session) {
     // None of them did harm to the next.
     let good = url(server, "localhost", "GOOD");
     assert_eq!(session.get(good).send().unwrap().status(), 200);
+}
+
+/// For its certificate, and for this reason.
+#[track_caller]
+pub(super) fn assert_refused(error: &Error, why: &str, what: &str) {
+    assert_eq!(error.kind(), Kind::Certificate, "{what}: {error:#}");
+    assert_eq!(error.phase(), Some(Phase::Tls), "{what}");
+    assert!(
+        error.is_tls() && error.is_connect() && !error.is_timeout(),
+        "{what}"
+    );
+    assert!(error.source().is_some(), "{what}");
+    assert!(format!("{error:#}").contains(why), "{what}: {error:#}");
 }
 
 #[test]
@@ -164,6 +191,7 @@ fn a_session_that_verifies_nothing_takes_them_all() {
         "CN_ONLY",
         "WRONG_EKU",
         "FROM_LEAF",
+        "FROM_LEAF_ALONE",
     ] {
         let url = url(&server, "localhost", port);
         for answer in ask(&lenient, &url) {

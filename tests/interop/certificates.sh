@@ -6,7 +6,18 @@
 zoo=$cache/zoo
 
 # Counts what is made, so that a change of this file makes it all anew.
-readonly ZOO_EDITION=1
+readonly ZOO_EDITION=2
+
+# What servers show, in the order of `breed`.
+good_leaves=(good rsa2048 direct wildcard ip-only within-constraints)
+bad_leaves=(expired not-yet other-host cn-only wrong-eku outside-constraints untrusted
+  from-leaf from-leaf-alone rsa1024 no-intermediate selfsigned)
+
+# loose_ciphers NAME: for OpenSSL, which loads no certificate with so short a key by
+# itself.
+loose_ciphers() {
+  if [[ $1 = rsa1024 ]]; then echo DEFAULT@SECLEVEL=0; else echo DEFAULT; fi
+}
 
 make_zoo() {
   if [[ $(cat "$zoo/edition" 2>/dev/null) = "$ZOO_EDITION" && ! $zoo -ot $certs ]] &&
@@ -34,7 +45,8 @@ breed() {
 
   cp "$certs/ca.pem" root.pem
   cp "$certs/ca.key" root.key
-  authority intermediate root
+  # Below it are leaves and no other authority.
+  basic='critical,CA:TRUE,pathlen:0' authority intermediate root
   authority constrained root 'nameConstraints=critical,permitted;DNS:allowed.test'
   authority stranger
 
@@ -54,6 +66,7 @@ breed() {
   leaf outside-constraints constrained "$any" "$server"
   leaf untrusted stranger "$any" "$server"
   leaf from-leaf good "$any" "$server"
+  leaf from-leaf-alone good "$any" "$server"
   key='rsa:1024' leaf rsa1024 intermediate "$any" "$server"
   leaf revoked intermediate "$any" "$server"
   leaf no-intermediate intermediate "$any" "$server"
@@ -62,7 +75,8 @@ breed() {
   leaf client intermediate 'subjectAltName=DNS:client.test' 'extendedKeyUsage=clientAuth'
   leaf client-untrusted stranger 'subjectAltName=DNS:client.test' 'extendedKeyUsage=clientAuth'
 
-  # Behind a leaf goes what leads to the root, but not the root.
+  # Behind a leaf goes what leads to the root, but not the root. `from-leaf-alone` has
+  # the authority of its issuer behind it, and not its issuer.
   local name
   for name in *.leaf; do
     name=${name%.leaf}
@@ -79,11 +93,12 @@ breed() {
   echo "$ZOO_EDITION" >edition
 }
 
-# authority NAME [ISSUER [EXTENSION...]]: without an issuer it is a root.
+# authority NAME [ISSUER [EXTENSION...]]: without an issuer it is a root. By `basic`, if
+# that is set.
 authority() {
   local name=$1 issuer=${2:-}
   shift $(($# > 1 ? 2 : 1))
-  certify "$name" "$issuer" 'basicConstraints=critical,CA:TRUE' \
+  certify "$name" "$issuer" "basicConstraints=${basic:-critical,CA:TRUE}" \
     'keyUsage=critical,keyCertSign,cRLSign' "$@"
   mv "$name.leaf" "$name.pem"
 }

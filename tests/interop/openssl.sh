@@ -8,9 +8,7 @@
 #   ALPN                knows http/1.1 and nothing else
 . "$(dirname "$0")/lib.sh"
 
-leaves=(good rsa2048 wildcard ip-only within-constraints expired not-yet other-host
-  cn-only wrong-eku outside-constraints untrusted from-leaf rsa1024 revoked
-  no-intermediate selfsigned)
+leaves=("${good_leaves[@]}" "${bad_leaves[@]}" revoked)
 ports=(ONLY_11 ONLY_12 ONLY_13 CLIENT ALPN)
 for leaf in "${leaves[@]}"; do
   leaf=${leaf//-/_}
@@ -39,8 +37,7 @@ serve() {
 serve_leaf() {
   local name=$1 port=$2
   shift 2
-  if [[ $name = rsa1024 ]]; then set -- -cipher DEFAULT@SECLEVEL=0 "$@"; fi
-  launch openssl s_server -accept "127.0.0.1:$port" -www -quiet \
+  launch openssl s_server -accept "127.0.0.1:$port" -www -quiet -cipher "$(loose_ciphers "$name")" \
     -cert "$zoo/$name.pem" -key "$zoo/$name.key" -cert_chain "$zoo/$name.pem" "$@"
 }
 
@@ -53,7 +50,7 @@ probe() {
     want=000
     # curl knows the revoked one by the list only, and takes the name of the
     # subject where there is no other.
-    case $leaf in good | rsa2048 | revoked | cn-only | rsa1024) want=200 ;; esac
+    case $leaf in good | direct | rsa2048 | revoked | cn-only | rsa1024) want=200 ;; esac
     wanted "$leaf" "$want" "$(ask "${!number}")" || echo '(curl is of another mind)'
   done
   wanted 'no client certificate' 000 "$(ask "$CLIENT")"
