@@ -33,6 +33,8 @@ mod httpbin;
 mod names;
 #[path = "interop/proxies.rs"]
 mod proxies;
+#[path = "interop/proxy_certificates.rs"]
+mod proxy_certificates;
 mod support;
 #[cfg(feature = "websocket")]
 #[path = "interop/websockets.rs"]

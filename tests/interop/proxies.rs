@@ -18,7 +18,7 @@ use crate::support::refusing_address;
 /// One way to a server: a proxy, and what is to be said to it.
 pub(super) struct Way {
     pub(super) name: &'static str,
-    via: Arc<Server>,
+    pub(super) via: Arc<Server>,
     /// The port that is connected to.
     pub(super) port: u16,
     pub(super) proxy: Proxy,
@@ -37,7 +37,7 @@ impl Way {
 }
 
 /// The servers of the tests, and what trusts all of them.
-fn session(origin: &Server, way: &Way) -> Session {
+pub(super) fn session(origin: &Server, way: &Way) -> Session {
     let mut tls = TlsConfig::new().add_root_pem(&origin.ca_pem()).unwrap();
     if way.intercepts {
         tls = tls.add_root_pem(&way.via.file_of("MITM_CA")).unwrap();
@@ -48,7 +48,7 @@ fn session(origin: &Server, way: &Way) -> Session {
 }
 
 /// `name` is the server, the scheme, and what of it is meant.
-fn way(name: &'static str, port: &str, login: &str) -> Option<Way> {
+pub(super) fn way(name: &'static str, port: &str, login: &str) -> Option<Way> {
     let mut words = name.split(' ');
     let (server_name, scheme) = (words.next()?, words.next()?);
     let via = server(server_name)?;
@@ -98,7 +98,7 @@ pub(super) fn http_proxies() -> Vec<Way> {
     .collect()
 }
 
-fn socks_proxies() -> Vec<Way> {
+pub(super) fn socks_proxies() -> Vec<Way> {
     [
         way("dante socks4", "PORT", ""),
         way("dante socks4 login", "PORT", "somebody@"),
@@ -132,11 +132,11 @@ fn trusted(way: Way) -> Way {
 }
 
 /// By name: Twisted knows no addresses in 4a.
-fn plain(origin: &Server, path: &str) -> String {
+pub(super) fn plain(origin: &Server, path: &str) -> String {
     format!("http://localhost:{}{path}", origin.port)
 }
 
-fn taken(way: &Way, answer: Result<Response, Error>) -> Response {
+pub(super) fn taken(way: &Way, answer: Result<Response, Error>) -> Response {
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error:#}", way.name));
     assert_eq!(answer.status(), 200, "{}", way.name);
     // Not past the proxy.
@@ -430,55 +430,6 @@ fn a_proxy_that_is_not_there_is_an_error() {
                 assert!(error.is_proxy() && error.is_connect(), "{scheme}");
             }
         }
-    }
-}
-
-#[test]
-fn a_proxy_with_a_bad_certificate_is_refused() {
-    // SPEC X1, C20
-    let Some(origin) = server("nginx") else {
-        return;
-    };
-    let ways = [
-        way("stunnel https", "EXPIRED_PORT", "").map(trusted),
-        // Good, but of an authority that this session does not know.
-        way("stunnel https", "PORT", ""),
-        way("squid https", "TLS_PORT", ""),
-    ];
-    for way in ways.into_iter().flatten() {
-        let proxy = way.proxy.clone();
-        let session = Session::builder().proxy(proxy).build();
-        for url in [plain(&origin, "/1"), origin.tls_url("/1")] {
-            for answer in [
-                session.get(&url).send(),
-                session.get(&url).start_send().wait(),
-            ] {
-                let error = answer.unwrap_err();
-                assert_eq!(error.kind(), Kind::Certificate, "{}: {error:#}", way.name);
-                assert!(error.is_tls() && error.is_connect());
-            }
-        }
-    }
-}
-
-#[test]
-fn a_bad_certificate_behind_a_proxy_is_refused() {
-    // SPEC X2, C20: who is proven is the server, not the proxy.
-    let Some(origin) = server("openssl") else {
-        return;
-    };
-    for way in http_proxies().iter().chain(&socks_proxies()) {
-        if way.intercepts {
-            continue;
-        }
-        let session = session(&origin, way);
-        for port in ["EXPIRED", "OTHER_HOST"] {
-            let url = format!("https://localhost:{}/", origin.port_of(port));
-            let error = session.get(url).send().unwrap_err();
-            assert_eq!(error.kind(), Kind::Certificate, "{}: {error:#}", way.name);
-        }
-        let good = format!("https://localhost:{}/", origin.port_of("GOOD"));
-        taken(way, session.get(good).send());
     }
 }
 
