@@ -28,6 +28,8 @@ mod clients;
 mod forms;
 #[path = "interop/httpbin.rs"]
 mod httpbin;
+#[path = "interop/logins.rs"]
+mod logins;
 #[cfg(feature = "hickory-dns")]
 #[path = "interop/names.rs"]
 mod names;

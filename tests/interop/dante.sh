@@ -1,5 +1,6 @@
 #!/bin/bash
-# dante, a SOCKS proxy of versions 4 and 5 for anybody. To port 9 it lets nobody.
+# dante, a SOCKS proxy of versions 4 and 5 for anybody: it would check a login against
+# the accounts of the system alone. To port 9 it lets nobody.
 # Of 4a it knows nothing: it takes 0.0.0.1 for the address that it is asked for.
 . "$(dirname "$0")/lib.sh"
 
