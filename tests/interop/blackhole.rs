@@ -22,7 +22,13 @@ const HOLE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 /// The delay between two attempts by default (RFC 8305 §5).
 const DELAY: Duration = Duration::from_millis(250);
-/// The kernel gives a connection up after two minutes; this is far from both.
+/// When the kernel knocks at the hole for the second time (RFC 6298 §2).
+const SECOND_SYN: Duration = Duration::from_secs(1);
+/// How often the race is run, until it is quick.
+const TRIES: usize = 20;
+/// The kernel gives a connection up after two minutes; this is far from that, and from
+/// all delays here.
+#[cfg(feature = "websocket")]
 const SOON: Duration = Duration::from_secs(5);
 
 #[test]
@@ -68,28 +74,36 @@ impl Resolve for Dual {
 fn race() {
     let peer = Peer::serve(|_| ok("over IPv4"));
     for drives in [true, false] {
-        let builder = Connector::builder().resolver(Dual).caller_drives(drives);
-        let session = Session::builder().connector(builder.build()).build();
+        let new = || {
+            let builder = Connector::builder().resolver(Dual).caller_drives(drives);
+            Session::builder().connector(builder.build()).build()
+        };
 
         // It is a hole: neither refused nor answered.
         let hole = SocketAddr::from((HOLE, peer.port()));
         let limits = Timeouts::new().sock_connect(DELAY);
-        let request = session.get(format!("http://{hole}/")).timeouts(limits);
+        let request = new().get(format!("http://{hole}/")).timeouts(limits);
         let error = request.send().unwrap_err();
         assert_eq!(error.timeout(), Some(Timeout::SockConnect), "{error:#}");
 
-        for (cold, what) in [(true, "a new connection"), (false, "the same one again")] {
-            let start = Instant::now();
-            let response = session.get(peer.url_for("dual.test", "/")).send().unwrap();
-            let taken = start.elapsed();
-            assert_eq!(response.remote_addr(), Some(peer.address()));
-            assert_eq!(response.text().unwrap(), "over IPv4");
-            println!("{what} beside a black hole on IPv6: {taken:?}");
-            assert!(taken < SOON, "{taken:?}");
-            assert!(!cold || taken >= DELAY, "{taken:?}");
-        }
+        // A busy machine makes it slower, and never quicker: once is enough.
+        let quick = (1..=TRIES).find(|number| {
+            let session = new();
+            let [cold, again] = [false, true].map(|reused| {
+                let start = Instant::now();
+                let response = session.get(peer.url_for("dual.test", "/")).send().unwrap();
+                let taken = start.elapsed();
+                assert_eq!(response.remote_addr(), Some(peer.address()));
+                assert_eq!(response.is_reused(), reused);
+                assert_eq!(response.text().unwrap(), "over IPv4");
+                taken
+            });
+            println!("{number}: {cold:?} beside a black hole on IPv6, then {again:?}");
+            assert!(cold >= DELAY, "{cold:?}");
+            cold < SECOND_SYN && again < DELAY
+        });
+        assert!(quick.is_some(), "none of {TRIES} was quick");
     }
-    assert_eq!(peer.connections(), 2);
 }
 
 #[cfg(feature = "websocket")]
