@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use miohttp::{
-    Connector, ConnectorBuilder, Error, Identity, Kind, Phase, Proxy as Via, Response, Session,
-    Timeout, Timeouts, TlsConfig,
+    Auth, Connector, ConnectorBuilder, Error, Identity, Kind, Phase, Proxy as Via, Response,
+    Session, Timeout, Timeouts, TlsConfig, TlsVersion,
 };
 use support::tls::{ca_pem, sha256};
 use support::{Gate, Peer, Proxy, TlsOptions, WATCHDOG, ok};
@@ -503,5 +503,203 @@ fn what_is_trusted_less_is_never_shared_with_what_is_trusted_more() {
             );
         }
         assert_eq!(origin.connections(), wishes.len());
+    });
+}
+
+/// Asks by each wish there and back again, so that each finds all others' connections
+/// idle, and its own the second time.
+fn assert_none_shares<W>(wishes: &[(&str, W)], ask: impl Fn(&W) -> Response) {
+    let there = 0..wishes.len();
+    for (round, n) in there.clone().chain(there.rev()).enumerate() {
+        let (what, wish) = &wishes[n];
+        let (response, text) = read(Ok(ask(wish)));
+        assert_eq!(text, "hello");
+        let again = round >= wishes.len();
+        assert_eq!(response.is_reused(), again, "{what}, in {round}");
+    }
+}
+
+/// Every setting of TLS, each with the value that it has anyway and with another,
+/// as far as this peer can be spoken to with it.
+fn settings(options: &TlsOptions) -> Vec<(&'static str, TlsConfig)> {
+    let identity = |trusted| {
+        let (chain, key) = support::tls::client_identity(trusted);
+        Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("good PEM")
+    };
+    let list = support::tls::revocation_list(support::tls::Revoker::Root, &[], true);
+    let log = concat!(env!("CARGO_TARGET_TMPDIR"), "/tunnels-keys");
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(support::tls::ca_der())
+        .expect("a root certificate");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let prepared = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions that the provider has")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (leaf, key) = (sha256(options.leaf()), sha256(options.spki()));
+    let pem = ca_pem().as_bytes();
+    let (v12, v13) = (TlsVersion::V12, TlsVersion::V13);
+    let pinned = trusting().pin_sha256(leaf);
+    let listed = trusting().add_crl(list.as_bytes()).expect("a list");
+    vec![
+        ("the same", trusting()),
+        ("the same once more", trusting()),
+        ("builtin_roots", trusting().builtin_roots(true)),
+        ("add_root_pem", trusting().add_root_pem(pem).expect("PEM")),
+        ("identity", trusting().identity(&identity(true))),
+        ("another identity", trusting().identity(&identity(true))),
+        (
+            "a stranger's identity",
+            trusting().identity(&identity(false)),
+        ),
+        ("pin_sha256", pinned.clone()),
+        ("pin_spki_sha256", trusting().pin_spki_sha256(key)),
+        ("two pins", pinned.clone().pin_spki_sha256([7; 32])),
+        ("danger_pins_only", pinned.danger_pins_only(true)),
+        ("min_version", trusting().min_version(v13)),
+        ("min_version as it was", trusting().min_version(v12)),
+        ("max_version", trusting().max_version(v12)),
+        ("sni", trusting().sni(false)),
+        ("resumption", trusting().resumption(false)),
+        ("alpn", trusting().alpn(["http/1.1", "x"])),
+        ("alpn of nothing", trusting().alpn([""; 0])),
+        (
+            "danger_accept_invalid_certs",
+            trusting().danger_accept_invalid_certs(true),
+        ),
+        (
+            "danger_accept_invalid_certs, taken back",
+            trusting().danger_accept_invalid_certs(false),
+        ),
+        (
+            "danger_accept_invalid_hostnames",
+            trusting().danger_accept_invalid_hostnames(true),
+        ),
+        ("add_crl", listed.clone()),
+        ("crl_leaf_only", listed.clone().crl_leaf_only(true)),
+        ("crl_allow_unknown", listed.clone().crl_allow_unknown(true)),
+        ("crl_allow_expired", listed.crl_allow_expired(true)),
+        ("key_log_file", trusting().key_log_file(log)),
+        ("from_rustls", TlsConfig::from_rustls(prepared.into())),
+    ]
+}
+
+#[test]
+fn each_setting_of_tls_has_connections_of_its_own() {
+    // SPEC P1, C20, C21
+    both(|builder| {
+        let options = TlsOptions::default();
+        let origin = Peer::serve_tls(options.clone(), |_| ok("hello"));
+        let session = Session::builder().connector(builder().build()).build();
+        let settings = settings(&options);
+        assert_none_shares(&settings, |tls| {
+            // A clone is the same one.
+            let request = session.get(origin.url("/")).tls(&tls.clone());
+            request.send().expect("an answer")
+        });
+        assert_eq!(origin.connections(), settings.len());
+    });
+}
+
+#[test]
+fn each_setting_of_tls_to_a_proxy_has_connections_of_its_own() {
+    // SPEC P1, X1, C20, C21
+    both(|builder| {
+        let plain = Peer::serve(|_| ok("hello"));
+        let secure = Peer::serve_tls(TlsOptions::default(), |_| ok("hello"));
+        // Forwarded, through a tunnel, and with TLS in there, too.
+        for (url, tunnel) in [
+            (plain.url("/"), false),
+            (plain.url("/"), true),
+            (secure.url("/"), true),
+        ] {
+            let options = TlsOptions::default();
+            let proxy = Proxy::start_tls(options.clone());
+            let session = Session::builder().connector(builder().build()).build();
+            let settings = settings(&options);
+            assert_none_shares(&settings, |tls| {
+                let way = via(proxy.url("https")).tls(&tls.clone()).tunnel(tunnel);
+                let request = session.get(&url).proxy(way);
+                request.send().expect("an answer")
+            });
+            assert_eq!(proxy.connections(), settings.len());
+        }
+    });
+}
+
+#[test]
+fn each_login_to_a_proxy_has_connections_of_its_own() {
+    // SPEC P1, X3
+    both(|builder| {
+        let plain = Peer::serve(|_| ok("hello"));
+        let secure = Peer::serve_tls(TlsOptions::default(), |_| ok("hello"));
+        for origin in [&plain, &secure] {
+            let proxy = Proxy::start();
+            let session = Session::builder().connector(builder().build()).build();
+            let way = |scheme: &str, login: &str| {
+                via(format!("{scheme}://{login}{}", proxy.address())).tunnel(true)
+            };
+            #[cfg(feature = "digest")]
+            let digest = || way("http", "").auth(miohttp::DigestAuth::new("me", "a"));
+            let wishes = [
+                ("socks4", way("socks4", "")),
+                ("socks4 for me", way("socks4", "me@")),
+                ("socks4 for you", way("socks4", "you@")),
+                ("socks4a", way("socks4a", "")),
+                ("socks4a for me", way("socks4a", "me@")),
+                ("socks5", way("socks5", "")),
+                ("socks5 for me", way("socks5", "me:a@")),
+                ("socks5 with another password", way("socks5", "me:b@")),
+                ("socks5 for you", way("socks5", "you:a@")),
+                ("socks5 cut elsewhere", way("socks5", "m:ea@")),
+                ("socks5h", way("socks5h", "")),
+                ("socks5h for me", way("socks5h", "me:a@")),
+                ("http", way("http", "")),
+                ("http for me", way("http", "me:a@")),
+                ("http with another password", way("http", "me:b@")),
+                ("http for you", way("http", "you:a@")),
+                ("Bearer", way("http", "").auth(Auth::bearer("me:a"))),
+                #[cfg(feature = "digest")]
+                ("Digest", digest()),
+                #[cfg(feature = "digest")]
+                ("another Digest", digest()),
+            ];
+            // A clone is the same one.
+            assert_none_shares(&wishes, |way| {
+                let request = session.get(origin.url("/")).proxy(way.clone());
+                request.send().expect("an answer")
+            });
+            assert_eq!(proxy.connections(), wishes.len());
+        }
+    });
+}
+
+#[test]
+fn no_login_is_let_in_by_what_another_has_opened() {
+    // SPEC P1, X3: one whom the proxy knows, then others.
+    both(|builder| {
+        let origin = Peer::serve(|_| ok("hello"));
+        let proxy = Proxy::start().with_login("me", "a");
+        let session = Session::builder().connector(builder().build()).build();
+        for scheme in ["socks4", "socks4a", "socks5", "socks5h", "http"] {
+            let ask = |login: &str| {
+                let way = via(format!("{scheme}://{login}{}", proxy.address()));
+                session.get(origin.url("/")).proxy(way.tunnel(true)).send()
+            };
+            let (right, wrong) = match scheme {
+                "socks4" | "socks4a" => ("me@", ["", "you@", "m@"]),
+                _ => ("me:a@", ["", "you:a@", "me:b@"]),
+            };
+            for reused in [false, true] {
+                let (response, _) = read(ask(right));
+                assert_eq!(response.is_reused(), reused, "{scheme}");
+                for login in wrong {
+                    let error = ask(login).expect_err(login);
+                    assert!(error.is_proxy(), "{scheme}, {login}: {error:#}");
+                }
+            }
+        }
     });
 }

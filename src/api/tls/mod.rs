@@ -230,3 +230,6 @@ impl Default for TlsConfig {
 fn mistake(fault: ConfigFault) -> Error {
     Error::invalid_request(fault.to_string()).with_source(fault)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

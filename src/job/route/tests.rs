@@ -133,6 +133,8 @@ fn neighbour(of: &Plain, dice: &mut Dice) -> Plain {
     }
 }
 
+/// Of equal settings, which is the hardest to tell apart; what the settings may be is
+/// tried beside them (`api/tls/tests.rs`).
 #[cfg(feature = "tls")]
 fn clients() -> Vec<tls::Client> {
     let client = |_| tls::Client::build(&tls::Settings::default()).unwrap();
