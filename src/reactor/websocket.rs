@@ -110,7 +110,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         let is_due = entry.due.is_some_and(|at| at <= now);
-        if is_due || !entry.look.is_some_and(|at| at <= now) || !entry.relay.puts_off() {
+        if is_due || entry.look.is_none_or(|at| at > now) || !entry.relay.puts_off() {
             return self.drive_websocket(id);
         }
         entry.look = now.checked_add(SOON);
