@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::blocking::{Blocking, Holding, hold};
+use super::limit_up::Uploading;
 use super::{Job, Scratch, limit_many};
 use crate::bare_tls::BareTls;
 use crate::meter::Meter;
@@ -24,6 +25,7 @@ pub(super) struct Limit {
     server: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
     fresh: bool,
+    uploads: bool,
     /// How much TLS reads at a time.
     buffer: usize,
 }
@@ -45,7 +47,8 @@ impl Limit {
             buffer: if small { 0 } else { BLOCK.len() },
             server: job.server,
             tls: job.is_tls().then(|| tls_config(job)).transpose()?,
-            fresh: job.workload.is_fresh(),
+            fresh: workload.is_fresh(),
+            uploads: matches!(workload.shape(), Shape::Upload),
         })
     }
 
@@ -55,6 +58,10 @@ impl Limit {
         let Some(config) = &self.tls else {
             return Ok(Wire::Plain(stream));
         };
+        if self.uploads {
+            let stream = Uploading::new(config, stream)?;
+            return Ok(Wire::Uploading(Box::new(stream)));
+        }
         Ok(Wire::Tls(Box::new(BareTls::client(
             config,
             stream,
@@ -80,6 +87,7 @@ pub(super) enum Wire {
     Closed,
     Plain(TcpStream),
     Tls(Box<BareTls<UnbufferedClientConnection>>),
+    Uploading(Box<Uploading>),
 }
 
 impl Blocking for Limit {
@@ -113,6 +121,7 @@ impl Blocking for Limit {
             Wire::Closed => return Err("there is no connection".into()),
             Wire::Plain(stream) => exchange(stream, &url.get, scratch),
             Wire::Tls(stream) => exchange(stream.as_mut(), &url.get, scratch),
+            Wire::Uploading(stream) => exchange(stream.as_mut(), &url.get, scratch),
         };
         if self.fresh {
             *wire = Wire::Closed;
@@ -129,6 +138,7 @@ impl Blocking for Limit {
             Wire::Closed => Err("there is no connection".into()),
             Wire::Plain(stream) => post(stream, &head, bytes),
             Wire::Tls(stream) => post(stream.as_mut(), &head, bytes),
+            Wire::Uploading(stream) => post(stream.as_mut(), &head, bytes),
         }
     }
 
@@ -176,6 +186,7 @@ impl Wire {
                 stream.write_all(bytes)?;
                 stream.flush()?;
             }
+            Self::Uploading(stream) => stream.write_all(bytes)?,
         }
         Ok(())
     }
@@ -187,6 +198,7 @@ impl Wire {
             Self::Closed => 0,
             Self::Plain(stream) => stream.read(&mut answer)?,
             Self::Tls(stream) => stream.read(&mut answer)?,
+            Self::Uploading(stream) => stream.read(&mut answer)?,
         };
         if n == 0 {
             return Err("the server has gone".into());
@@ -196,7 +208,7 @@ impl Wire {
 }
 
 /// A stream whose bodies nobody wants.
-trait Bodies: Read + Write {
+pub(super) trait Bodies: Read + Write {
     /// Reads at most as much as `scratch` is long; how much that was.
     fn pass(&mut self, scratch: &mut [u8]) -> io::Result<usize>;
 }

@@ -11,6 +11,7 @@ pub(crate) mod hyper;
 mod isahc;
 pub(crate) mod limit;
 mod limit_many;
+mod limit_up;
 mod minreq;
 mod miohttp;
 mod reqwest;
