@@ -3,24 +3,59 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng as _, SeedableRng as _};
 
+/// Counts the WebSockets that were opened. With each of them all threads begin anew: what
+/// the child of a process opens has no keys that its parent, or another child, can come to
+/// as well.
+static OPENED: AtomicU32 = AtomicU32::new(0);
+
+/// To ask the system for each key costs more than to mask a small message.
+struct Generator {
+    random: StdRng,
+    /// When it was seeded.
+    opened: u32,
+}
+
 thread_local! {
-    /// From this thread's first key on. To ask the system for each costs more than to
-    /// mask a small message.
-    static GENERATOR: RefCell<Option<StdRng>> = const { RefCell::new(None) };
+    /// From this thread's first key on.
+    static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
+}
+
+/// A WebSocket is about to be opened: its first key is drawn behind this.
+pub(crate) fn open() {
+    OPENED.fetch_add(1, Relaxed);
 }
 
 /// A key that was never given before and cannot be guessed.
 pub(super) fn fresh() -> [u8; 4] {
+    let opened = OPENED.load(Relaxed);
     let key = GENERATOR.try_with(|generator| {
         let mut generator = generator.borrow_mut();
-        generator.get_or_insert_with(seeded).next_u32()
+        match &mut *generator {
+            Some(generator) => generator.key(opened),
+            none => none.insert(Generator::new(opened)).key(opened),
+        }
     });
     // The last frames of a thread that ends can have keys, too.
-    key.unwrap_or_else(|_| seeded().next_u32()).to_ne_bytes()
+    key.unwrap_or_else(|_| Generator::new(opened).key(opened))
+}
+
+impl Generator {
+    fn new(opened: u32) -> Self {
+        let random = seeded();
+        Self { random, opened }
+    }
+
+    fn key(&mut self, opened: u32) -> [u8; 4] {
+        if self.opened != opened {
+            *self = Self::new(opened);
+        }
+        self.random.next_u32().to_ne_bytes()
+    }
 }
 
 /// Seeded by the system. Where it has no random bytes, by what std has for its maps:
@@ -42,6 +77,23 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn each_websocket_has_keys_of_its_own() {
+        // RFC 6455 §10.3: also in the child of a process, which begins where its parent
+        // was.
+        let here = || Generator {
+            random: StdRng::from_seed([7; 32]),
+            opened: 1,
+        };
+        let keys = |mut generator: Generator, opened| [(); 4].map(|()| generator.key(opened));
+        assert_eq!(keys(here(), 1), keys(here(), 1), "the same, as it stands");
+        assert_ne!(keys(here(), 2), keys(here(), 1));
+        assert_ne!(keys(here(), 2), keys(here(), 2));
+        let before = OPENED.load(Relaxed);
+        open();
+        assert_ne!(OPENED.load(Relaxed), before);
+    }
 
     #[test]
     fn no_key_comes_twice() {

@@ -20,7 +20,7 @@ pub(crate) mod extension;
 pub(crate) mod frame;
 mod gather;
 pub(crate) mod handshake;
-mod keys;
+pub(crate) mod keys;
 mod mask;
 mod message;
 mod utf8;

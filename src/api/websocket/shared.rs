@@ -19,7 +19,7 @@ use crate::handoff::relay::Guest;
 use crate::job::{Adopt, Command, ExchangeId, WsConn, WsEnd, WsSettings};
 use crate::sync::lock;
 use crate::ws::handshake::Negotiated;
-use crate::ws::{Assembler, CloseCode, CloseFrame, Encoder, Frame, Utf8Bytes};
+use crate::ws::{Assembler, CloseCode, CloseFrame, Encoder, Frame, Utf8Bytes, keys};
 
 /// What may wait to be written before senders have to wait.
 const OUTBOX: Caps = Caps {
@@ -68,6 +68,7 @@ struct Fate {
 
 /// Gives the connection to the reactor.
 pub(super) fn open(upgrade: Upgrade) -> Inbound {
+    keys::open();
     let Upgrade {
         connection,
         negotiated,
