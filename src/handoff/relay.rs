@@ -32,6 +32,9 @@ pub(crate) use super::promise::Look;
 /// owner: it has things of its own to do.
 const ROUNDS: usize = 4;
 
+/// So many looks in a row are put off at most.
+const MOST_PUT_OFF: u8 = 9;
+
 /// The owner's end. Dropped, it drops what lies there, at once or when it is
 /// put back.
 pub(crate) struct Relay<T> {
@@ -99,8 +102,10 @@ struct State<T> {
     /// By the owner.
     called: bool,
     reader: Reader,
-    /// A guest has come by and gone on with it.
+    /// A reader has come by since, and has done what there was to do.
     visited: bool,
+    /// Looks in a row that were put off.
+    put_off: u8,
 }
 
 enum Spot<T> {
@@ -130,6 +135,7 @@ impl<T> Relay<T> {
             called: false,
             reader: Reader::Away,
             visited: false,
+            put_off: 0,
         });
         let promise = Promise::new();
         Self {
@@ -211,13 +217,19 @@ impl<T> Relay<T> {
     }
 
     /// Whether a look that is due can wait for as long again: it was promised for
-    /// [`Soon`](Look::Soon), but a guest has come by since it was last due, and has done
+    /// [`Soon`](Look::Soon), but a reader has come by since it was last due, and has done
     /// what there was to do by then. Otherwise one that comes by all the time would be
-    /// disturbed by each look.
+    /// disturbed by each look. A few times in a row: it may not look at everything.
     pub(crate) fn puts_off(&self) -> bool {
         let mut state = lock(&self.lot.state);
         let visited = mem::take(&mut state.visited);
-        visited && self.lot.promise.given() == Some(Look::Soon)
+        let is_soon = self.lot.promise.given() == Some(Look::Soon);
+        let puts_off = visited && is_soon && state.put_off < MOST_PUT_OFF;
+        state.put_off = match puts_off {
+            true => state.put_off + 1,
+            false => 0,
+        };
+        puts_off
     }
 
     /// Whether a reader waits for it to be back, to see to it from then on.
@@ -260,7 +272,9 @@ impl<T> Guest<T> {
         match mem::replace(&mut state.spot, Spot::Out) {
             Spot::Here(value) => {
                 let before = mem::replace(&mut state.reader, Reader::Here);
-                self.aboard(state, value).drive(&mut go_on);
+                let mut aboard = self.aboard(state, value);
+                aboard.is_reader = true;
+                aboard.drive(&mut go_on);
                 drop(before);
                 Came::Drove
             }
@@ -334,11 +348,11 @@ impl<T> Guest<T> {
     /// Out with this guest.
     fn aboard<'a>(&'a self, mut state: MutexGuard<'_, State<T>>, value: T) -> Aboard<'a, T> {
         state.again = false;
-        state.visited = true;
         drop(state);
         Aboard {
             lot: &self.lot,
             value: Some(value),
+            is_reader: false,
         }
     }
 }
@@ -381,6 +395,7 @@ struct Aboard<'a, T> {
     lot: &'a Lot<T>,
     /// `None` only while it is put back.
     value: Option<T>,
+    is_reader: bool,
 }
 
 impl<T> Aboard<'_, T> {
@@ -395,6 +410,7 @@ impl<T> Aboard<'_, T> {
             if again && round < ROUNDS && drove != Drove::Owner {
                 continue;
             }
+            state.visited |= self.is_reader && drove == Drove::Enough;
             let called = mem::take(&mut state.called);
             let mut owner = match again || called || drove == Drove::Owner {
                 true => state.owner.clone(),

@@ -167,19 +167,34 @@ fn a_sooner_look_is_another_promise() {
 #[test]
 fn a_look_is_put_off_where_a_guest_has_come_by() {
     let (relay, guest, count) = placed();
-    add(&guest);
+    let come = |drove| {
+        let came = guest.come(Waker::noop(), |_| drove);
+        assert_eq!(came, Came::Drove);
+    };
+    come(Drove::Enough);
     assert!(!relay.puts_off(), "none was promised");
-    guest.rely(Look::Later);
-    add(&guest);
+    guest.leave(Look::Later);
+    come(Drove::Enough);
     assert!(!relay.puts_off(), "what comes meanwhile is its own to see");
     guest.rely(Look::Soon);
     assert!(!relay.puts_off(), "nobody came by since");
     add(&guest);
+    assert!(!relay.puts_off(), "nobody who reads");
+    come(Drove::Owner);
+    assert!(!relay.puts_off(), "something is left to be done");
+    assert_eq!(count.woken(), 3);
+    guest.leave(Look::Later);
+    come(Drove::Enough);
     assert!(relay.puts_off());
     assert!(!relay.puts_off(), "once for each time");
     assert!(guest.rely_at_once(Look::Soon), "it is still promised");
     assert_eq!(relay.attendance(true), looked(false, Look::Soon));
-    assert_eq!(count.woken(), 2);
+    assert_eq!(count.woken(), 3);
+    let put_off = (0..20).map(|_| {
+        come(Drove::Enough);
+        relay.puts_off()
+    });
+    assert_eq!(put_off.filter(|puts_off| *puts_off).count(), 18);
 }
 
 #[test]

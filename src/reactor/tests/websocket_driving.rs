@@ -131,7 +131,7 @@ fn a_look_is_put_off_while_its_thread_comes_by() {
     let (socket, guest) = open_for_guests(&mut sim, settings());
     guest.rely(Look::Soon);
     sim.settle();
-    for _ in 0..10 {
+    for _ in 0..5 {
         assert_eq!(come(&sim, &guest), Came::Drove);
         guest.leave(Look::Later);
         assert!(guest.rely_at_once(Look::Soon));
@@ -167,6 +167,68 @@ fn a_look_that_is_put_off_keeps_no_deadline_from_being_kept() {
         sim.advance(ms(2));
     }
     assert_eq!(sent(&sim), [(PING, Vec::new())]);
+}
+
+/// A reader has come and gone, and something was to be done soon.
+fn left_behind(sim: &mut Sim) -> (Socket, Hand) {
+    let (socket, guest) = open_for_guests(sim, settings());
+    assert_eq!(come(sim, &guest), Came::Drove);
+    guest.leave(Look::Later);
+    guest.rely(Look::Soon);
+    sim.settle();
+    (socket, guest)
+}
+
+#[test]
+fn no_look_is_put_off_by_those_who_only_send() {
+    // SPEC W4: they see nothing of what comes.
+    let mut sim = Sim::new();
+    let (socket, guest) = left_behind(&mut sim);
+    sim.peer(0).send(frame(PING, b"there?"));
+    for _ in 0..5 {
+        queue(&socket, "on and on");
+        drive(&sim, &guest);
+        sim.advance(ms(1));
+    }
+    let sent = sent(&sim);
+    assert!(sent.contains(&(PONG, b"there?".to_vec())), "{sent:?}");
+}
+
+#[test]
+fn what_a_full_socket_has_left_goes_though_its_thread_sends_on() {
+    // SPEC W11
+    let mut sim = Sim::new();
+    let (socket, guest) = left_behind(&mut sim);
+    sim.peer(0).set_window(3);
+    for n in 0..6 {
+        queue(&socket, "more than three bytes");
+        let now = sim.world.now();
+        guest.drive(|conn| conn.drive(now, true));
+        if n == 1 {
+            sim.peer(0).received();
+            sim.peer(0).set_window(1 << 20);
+        }
+        sim.advance(ms(1));
+    }
+    assert!(sim.peer(0).received().len() > 100);
+}
+
+#[test]
+fn no_look_is_put_off_for_ever() {
+    // SPEC W4: a reader may come by with something else to see to each time.
+    let mut sim = Sim::new();
+    let (_socket, guest) = left_behind(&mut sim);
+    assert_eq!(sim.world.watched(), 0);
+    let mut looked = 0;
+    for _ in 0..50 {
+        guest.come(Waker::noop(), |_| Drove::Enough);
+        guest.leave(Look::Later);
+        assert!(guest.rely_at_once(Look::Soon));
+        sim.peer(0).send(frame(PING, b""));
+        sim.advance(ms(2));
+        looked += sent(&sim).len().min(1);
+    }
+    assert!((4..=6).contains(&looked), "{looked}");
 }
 
 #[test]
