@@ -66,8 +66,9 @@ impl<S: Stream> WsConn for OpenWebSocket<S> {
             }
             talked = self.go_on(now);
         }
-        if is_coming_back {
-            // To read an answer, which may be there by then: one wait less.
+        if is_coming_back && self.lent.token().is_none() {
+            // To read an answer, which may be there by then: one wait less. One that has
+            // not read for a while does not come for that.
             self.lent.link().ready(Readiness {
                 readable: true,
                 ..Readiness::default()
