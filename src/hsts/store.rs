@@ -10,7 +10,7 @@ use crate::sync::Arc;
 
 /// How many hosts are kept. Beyond that those of the site go first that has most
 /// of them, and of these the one whose time is over soonest: so a site that names
-/// hosts without an end pushes out its own, and those of no other.
+/// hosts without an end pushes out its own first.
 pub(super) const MAX_HOSTS: usize = 10_000;
 
 /// No name is longer (RFC 1035 §2.3.4).

@@ -78,11 +78,12 @@ use crate::error::Error;
 /// `Proxy-Authorization` header among the request's own goes to the proxy with
 /// the whole URL in the first line, in place of the proxy's credentials. A redirect
 /// to another origin drops it, and so does one that leads another way: through
-/// another proxy, to the same one under other credentials, or past it. And it is
-/// left out where the request goes through a tunnel or, by a rule or for want of
-/// one, to its host directly, for who answers there must not see it. That holds
-/// where proxies are spoken of at all: by `proxy`, `no_proxy` or `trust_env`. In a
-/// session and a request that have none of these it is a header like any other.
+/// another proxy, to the same one under other credentials, past it, or to one where
+/// there was none before. And it is left out where the request goes through a tunnel or,
+/// by a rule or for want of one, to its host directly, for who answers there must not
+/// see it. That holds where proxies are spoken of at all: by `proxy`, `no_proxy` or
+/// `trust_env`. In a session and a request that have none of these it is a header like
+/// any other.
 ///
 /// # Failures
 ///
