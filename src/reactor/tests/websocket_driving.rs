@@ -141,6 +141,8 @@ fn a_look_is_put_off_while_its_thread_comes_by() {
         drive(&sim, &guest);
         assert_eq!(sent(&sim), [text("about to be written")]);
     }
+    assert_eq!(come(&sim, &guest), Came::Drove);
+    guest.leave(Look::Later);
     assert!(guest.rely_at_once(Look::Soon));
     queue(&socket, "left");
     sim.advance(ms(2));
