@@ -16,7 +16,7 @@ use super::exchange::Running;
 use super::socket::Socket;
 use crate::delivery::{Held, OpenWebSocket};
 use crate::error::Error;
-use crate::handoff::relay::{Found, Look, Relay};
+use crate::handoff::relay::{Attendance, Found, Look, Relay};
 use crate::job::{Adoption, ExchangeId, Talked, WsConn};
 use crate::net::{Net, Readiness, Token};
 use crate::ws::CloseCode;
@@ -120,27 +120,57 @@ impl<N: Net> Engine<N> {
     /// Goes on with it, if it is here.
     pub(super) fn drive_websocket(&mut self, id: ExchangeId) {
         let now = self.now;
-        let Some(entry) = self.open_websocket(id) else {
+        let Some(mut open) = self.take_websocket(id) else {
             return;
         };
+        // Asked before it goes on: who relies on it later has it woken, or finds it
+        // looking again.
+        let Some((attendance, looks)) = self.attend(id) else {
+            return;
+        };
+        if looks && open.lent.token().is_none() {
+            // Nobody has told of what came meanwhile.
+            open.lent.link().suspect();
+        }
+        // Its code is ours, but others are on this thread.
+        match catch_unwind(AssertUnwindSafe(|| open.go_on(now))) {
+            Ok(Talked::Over { reset }) => self.close_websocket(id, *open, reset),
+            Ok(talked) => self.leave_websocket(id, open, attendance, talked == Talked::Again),
+            Err(_) => {
+                log::error!("the driver of a WebSocket panicked; that WebSocket fails");
+                let error = Error::internal("the driver of the WebSocket panicked");
+                self.fail_open(id, open, error);
+            }
+        }
+    }
+
+    /// Takes it, and does what was put off until then.
+    fn take_websocket(&mut self, id: ExchangeId) -> Option<Box<OpenWebSocket<N::Stream>>> {
+        let now = self.now;
+        let entry = self.open_websocket(id)?;
         let token = entry.token;
         let conn = match entry.relay.take() {
             Found::Here(conn) => conn,
             Found::Out => {
                 entry.is_out = true;
-                return;
+                return None;
             }
             // It has told its handles when it was lost.
-            Found::Nothing => return self.forget_websocket(id, token),
+            Found::Nothing => {
+                self.forget_websocket(id, token);
+                return None;
+            }
         };
         entry.is_out = false;
         let orders = mem::take(&mut entry.orders);
         if let Some(error) = orders.end {
             self.forget_websocket(id, token);
-            return self.sink(conn, error);
+            self.sink(conn, error);
+            return None;
         }
         let Ok(mut open) = conn.into_any().downcast::<OpenWebSocket<N::Stream>>() else {
-            return self.forget_websocket(id, token);
+            self.forget_websocket(id, token);
+            return None;
         };
         open.lent.link().ready(orders.ready);
         if let Some(code) = orders.fail {
@@ -149,11 +179,14 @@ impl<N: Net> Engine<N> {
         if let Some(at) = orders.nudge {
             open.talk.nudge(at);
         }
-        // Asked before it goes on: who relies on it later has it woken, or finds it
-        // looking again.
-        let Some(entry) = self.open_websocket(id) else {
-            return;
-        };
+        Some(open)
+    }
+
+    /// What is left to this thread, and whether this is a look that others rely on. The
+    /// next one is settled here.
+    fn attend(&mut self, id: ExchangeId) -> Option<(Attendance, bool)> {
+        let now = self.now;
+        let entry = self.open_websocket(id)?;
         let looks = entry.look.is_some_and(|at| at <= now);
         let pending = entry.look.filter(|_| !looks);
         let attendance = entry.relay.attendance(looks);
@@ -164,58 +197,65 @@ impl<N: Net> Engine<N> {
             };
             pending.into_iter().chain(now.checked_add(after)).min()
         });
-        if looks && open.lent.token().is_none() {
-            // Nobody has told of what came meanwhile.
-            open.lent.link().suspect();
+        Some((attendance, looks))
+    }
+
+    /// Puts it back for others, watched or not. `again`: it has more to do at once.
+    fn leave_websocket(
+        &mut self,
+        id: ExchangeId,
+        mut open: Box<OpenWebSocket<N::Stream>>,
+        attendance: Attendance,
+        again: bool,
+    ) {
+        let Some(entry) = self.open_websocket(id) else {
+            return;
+        };
+        let (token, is_awaited) = (entry.token, entry.relay.is_awaited());
+        // Its end is not left to those who may not come back.
+        let watch = attendance.watch && !is_awaited;
+        if watch || !open.lent.is_flushed() || !open.talk.is_open() {
+            if let Err(error) = self.watch_again(&mut open, token) {
+                return self.fail_open(id, open, error);
+            }
+        } else if is_awaited {
+            self.net.deregister(open.lent.link().stream_mut());
+            open.lent.set_token(None);
         }
-        // Its code is ours, but others are on this thread.
-        match catch_unwind(AssertUnwindSafe(|| open.go_on(now))) {
-            Ok(Talked::Over { reset }) => {
-                // Closed first: whoever is told finds its slot free.
-                self.forget_websocket(id, token);
-                let OpenWebSocket { mut lent, talk, .. } = *open;
-                match reset {
-                    true => lent.link().abort(),
-                    false => lent.link().say_goodbye(),
-                }
-                self.net.deregister(lent.link().stream_mut());
-                lent.discard();
-                drop(talk);
-            }
-            Ok(talked) => {
-                let is_awaited = {
-                    let entry = self.open_websocket(id);
-                    entry.is_some_and(|entry| entry.relay.is_awaited())
-                };
-                // Its end is not left to those who may not come back.
-                let watch = attendance.watch && !is_awaited;
-                if watch || !open.lent.is_flushed() || !open.talk.is_open() {
-                    if let Err(error) = self.watch_again(&mut open, token) {
-                        self.forget_websocket(id, token);
-                        return self.sink(open, error);
-                    }
-                } else if is_awaited {
-                    self.net.deregister(open.lent.link().stream_mut());
-                    open.lent.set_token(None);
-                }
-                let Some(entry) = self.open_websocket(id) else {
-                    return;
-                };
-                entry.due = open.talk.deadline();
-                open.due = entry.due;
-                if put(&entry.relay, open) || talked == Talked::Again {
-                    self.unfinished.push(token);
-                }
-                self.schedule(id);
-            }
-            Err(_) => {
-                log::error!("the driver of a WebSocket panicked; that WebSocket fails");
-                self.forget_websocket(id, token);
-                self.sink(
-                    open,
-                    Error::internal("the driver of the WebSocket panicked"),
-                );
-            }
+        let Some(entry) = self.open_websocket(id) else {
+            return;
+        };
+        entry.due = open.talk.deadline();
+        open.due = entry.due;
+        if put(&entry.relay, open) || again {
+            self.unfinished.push(token);
+        }
+        self.schedule(id);
+    }
+
+    /// All was said.
+    fn close_websocket(&mut self, id: ExchangeId, open: OpenWebSocket<N::Stream>, reset: bool) {
+        // Closed first: whoever is told finds its slot free.
+        self.forget_open(id);
+        let OpenWebSocket { mut lent, talk, .. } = open;
+        match reset {
+            true => lent.link().abort(),
+            false => lent.link().say_goodbye(),
+        }
+        self.net.deregister(lent.link().stream_mut());
+        lent.discard();
+        drop(talk);
+    }
+
+    fn fail_open(&mut self, id: ExchangeId, open: Box<OpenWebSocket<N::Stream>>, error: Error) {
+        self.forget_open(id);
+        self.sink(open, error);
+    }
+
+    fn forget_open(&mut self, id: ExchangeId) {
+        if let Some(entry) = self.open_websocket(id) {
+            let token = entry.token;
+            self.forget_websocket(id, token);
         }
     }
 
