@@ -13,8 +13,8 @@
 //! | [`steps`] | which step of a request stands, and whether it is cancelled | cancelled |
 //!
 //! Each but the bell, and the promise of a relay's owner, is a mutex around plain state,
-//! its flags included: no lone atomics, so that a state and the question "must I wake somebody?" are always judged in
-//! one critical section. Three laws hold in all of them:
+//! its flags included: no lone atomics, so that a state and the question "must I wake
+//! somebody?" are always judged in one critical section. Three laws hold in all of them:
 //!
 //! 1. Wakers are taken out under the lock and woken after it ([`wake`]).
 //! 2. Nothing foreign is dropped under the lock: a value, or a waker whose

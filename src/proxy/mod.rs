@@ -58,8 +58,8 @@ use crate::error::Error;
 /// A URL without a scheme is one of an HTTP proxy, on port 80 if it has no port
 /// (curl takes 1080 there). A scheme whose `://` is not whole, as in `http:/host`, is
 /// an error. `socks` is what GNOME writes into the environment for a proxy of any
-/// version, and means `socks5` here (curl takes it for `socks4`). User name and password in it are credentials for the
-/// proxy, percent-decoded (SPEC X3). A path is ignored, as curl has it; a query
+/// version, and means `socks5` here (curl takes it for `socks4`). User name and password
+/// in it are credentials for the proxy, percent-decoded (SPEC X3). A path is ignored, as curl has it; a query
 /// or a fragment is an error, since most often it is a password with a `?` or a
 /// `#` that should have been written `%3F` or `%23`.
 ///

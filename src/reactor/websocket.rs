@@ -148,7 +148,6 @@ impl<N: Net> Engine<N> {
     fn take_websocket(&mut self, id: ExchangeId) -> Option<Box<OpenWebSocket<N::Stream>>> {
         let now = self.now;
         let entry = self.open_websocket(id)?;
-        let token = entry.token;
         let conn = match entry.relay.take() {
             Found::Here(conn) => conn,
             Found::Out => {
@@ -157,19 +156,19 @@ impl<N: Net> Engine<N> {
             }
             // It has told its handles when it was lost.
             Found::Nothing => {
-                self.forget_websocket(id, token);
+                self.forget_websocket(id);
                 return None;
             }
         };
         entry.is_out = false;
         let orders = mem::take(&mut entry.orders);
         if let Some(error) = orders.end {
-            self.forget_websocket(id, token);
+            self.forget_websocket(id);
             self.sink(conn, error);
             return None;
         }
         let Ok(mut open) = conn.into_any().downcast::<OpenWebSocket<N::Stream>>() else {
-            self.forget_websocket(id, token);
+            self.forget_websocket(id);
             return None;
         };
         open.lent.link().ready(orders.ready);
@@ -236,7 +235,7 @@ impl<N: Net> Engine<N> {
     /// All was said.
     fn close_websocket(&mut self, id: ExchangeId, open: OpenWebSocket<N::Stream>, reset: bool) {
         // Closed first: whoever is told finds its slot free.
-        self.forget_open(id);
+        self.forget_websocket(id);
         let OpenWebSocket { mut lent, talk, .. } = open;
         match reset {
             true => lent.link().abort(),
@@ -248,15 +247,8 @@ impl<N: Net> Engine<N> {
     }
 
     fn fail_open(&mut self, id: ExchangeId, open: Box<OpenWebSocket<N::Stream>>, error: Error) {
-        self.forget_open(id);
+        self.forget_websocket(id);
         self.sink(open, error);
-    }
-
-    fn forget_open(&mut self, id: ExchangeId) {
-        if let Some(entry) = self.open_websocket(id) {
-            let token = entry.token;
-            self.forget_websocket(id, token);
-        }
     }
 
     /// Back to the poller, which tells at once of what has come meanwhile.
@@ -325,9 +317,12 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn forget_websocket(&mut self, id: ExchangeId, token: Token) {
-        self.sockets.remove(token);
-        drop(self.remove(id));
+    fn forget_websocket(&mut self, id: ExchangeId) {
+        if let Some(entry) = self.open_websocket(id) {
+            let token = entry.token;
+            self.sockets.remove(token);
+            drop(self.remove(id));
+        }
     }
 
     /// Closes its connection, and tells why.

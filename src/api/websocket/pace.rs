@@ -24,8 +24,8 @@ use crate::job::Command;
 use crate::ws::Message;
 
 /// So much is not left waiting. With a quarter of it, so that the server begins earlier,
-/// 32 messages of 1 KiB in flight fell into two halves that took turns: a twentieth
-/// faster on a slow machine, and half as long again on a fast one.
+/// 32 messages of 1 KiB in flight fell into two halves that took turns: at times a
+/// twentieth faster, and at others half as long again, as the scheduler had it.
 const MUCH: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
