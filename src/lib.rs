@@ -173,6 +173,8 @@ mod lease;
 #[cfg(not(loom))]
 mod net;
 #[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
 mod proto;
 #[cfg(not(loom))]
 mod proxy;

@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("proto", &["error", "head"]),
     ("net", &["error", "sync", "handoff"]),
     ("conn", &["error", "sync", "head", "tls", "job", "pool", "proto", "net"]),
-    ("dns", &["error", "sync"]),
+    ("dns", &["error", "sync", "process"]),
     ("coding", &["error", "sync", "head"]),
     // WebSockets, as far as they are pure, and who speaks of them.
     ("ws", &["error", "sync", "coding"]),
@@ -113,6 +113,7 @@ const LEAVES: &[&str] = &[
     "job",
     "handoff",
     "pool",
+    "process",
 ];
 
 /// One dependency, one home: the modules that may name an external crate.
@@ -136,6 +137,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustix", &["net::poll"]),
     ("zstd_safe", &["coding"]),
     ("libc", &["net::poll"]),
+    ("forkguard", &["process"]),
     // In `tls` the word is the provider of that name, out of rustls.
     ("ring", &["digest", "tls", "ws"]),
     ("tungstenite", &["ws"]),

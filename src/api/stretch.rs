@@ -9,12 +9,13 @@ use url::Url;
 use crate::error::{Error, Phase, Timeout};
 use crate::handoff::park;
 use crate::job::Tunnel;
+use crate::process::Home;
 
 pub(super) struct Stretch {
     /// Left alone in the child of a process, where its lock may be held for ever.
     tunnel: Option<Box<dyn Tunnel>>,
     /// The process that may use it.
-    home: u32,
+    home: Home,
     /// For errors.
     url: Url,
     pub(super) read_timeout: Option<Duration>,
@@ -25,7 +26,7 @@ impl Stretch {
     pub(super) fn new(tunnel: Box<dyn Tunnel>, url: Url) -> Self {
         Self {
             tunnel: Some(tunnel),
-            home: std::process::id(),
+            home: Home::here(),
             url,
             read_timeout: None,
             write_timeout: None,
@@ -50,7 +51,7 @@ impl Stretch {
         which: Timeout,
         mut step: impl FnMut(&mut dyn Tunnel) -> io::Result<T>,
     ) -> io::Result<T> {
-        if std::process::id() != self.home {
+        if !self.home.is_here() {
             return Err(Error::closed().into());
         }
         if park::is_forbidden() {
@@ -81,7 +82,7 @@ impl Stretch {
 
 impl Drop for Stretch {
     fn drop(&mut self) {
-        if std::process::id() != self.home {
+        if !self.home.is_here() {
             std::mem::forget(self.tunnel.take());
         }
     }

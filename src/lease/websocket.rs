@@ -22,6 +22,7 @@ use crate::handoff::relay::{Came, Drove, Guest, Look};
 use crate::job::{Talked, WsConn};
 use crate::net::mio::{MioStream, Socket};
 use crate::net::{Readiness, Stream, poll};
+use crate::process::Home;
 
 thread_local! {
     /// Of this thread, from when it has waited for the first time; out while it waits.
@@ -31,7 +32,7 @@ thread_local! {
 struct Waiter {
     /// The process it was made in: with the child of a process it would share its
     /// descriptors, and each would hear what the other is told.
-    home: u32,
+    home: Home,
     bell: Arc<Bell<Cord>>,
     waker: Waker,
 }
@@ -43,20 +44,21 @@ struct Cord {
 }
 
 impl Waiter {
-    fn of_this_thread(home: u32) -> io::Result<Self> {
+    fn of_this_thread() -> io::Result<Self> {
         let kept = WAITER.try_with(Cell::take).ok().flatten();
-        match kept.filter(|waiter| waiter.home == home) {
+        match kept.filter(|waiter| waiter.home.is_here()) {
             Some(waiter) => Ok(waiter),
-            None => Self::new(home),
+            None => Self::new(),
         }
     }
 
-    fn new(home: u32) -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let (pulled, heard) = UnixStream::pair()?;
         pulled.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         let bell = Arc::new(Bell::new(Cord { pulled, heard }));
         let waker = Waker::from(Arc::clone(&bell));
+        let home = Home::here();
         Ok(Self { home, bell, waker })
     }
 
@@ -108,17 +110,16 @@ impl Drop for Attending<'_> {
 
 impl Lessee {
     /// Goes on with an open WebSocket until `poll`, which is to read its pipe, has
-    /// something, at most until `until`. Blocks. `home` is the process that it belongs
-    /// to; in any other `poll` must have something at once.
+    /// something, at most until `until`. Blocks. In any process but the one that made the
+    /// connection `poll` must have something at once.
     pub(crate) fn receive<T>(
         &self,
-        home: u32,
         guest: &Guest<Box<dyn WsConn>>,
         until: Option<Instant>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<T, Unwaited> {
         if !park::is_forbidden()
-            && let Ok(waiter) = Waiter::of_this_thread(home)
+            && let Ok(waiter) = Waiter::of_this_thread()
         {
             let waited = self.drive_until(&waiter, guest, until, &mut poll);
             let _ = WAITER.try_with(|kept| kept.set(Some(waiter)));

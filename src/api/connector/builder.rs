@@ -10,6 +10,7 @@ use crate::call::TlsSource;
 use crate::dns::{Resolve, SystemResolver, WorkerLimits, Workers};
 use crate::job::Config;
 use crate::pool::{Caps, Limits};
+use crate::process::Home;
 use crate::reactor::Ledger;
 
 /// The default of [`ConnectorBuilder::caller_drives`]. The second `cfg` is for
@@ -141,7 +142,7 @@ impl ConnectorBuilder {
                 tls,
                 pool: Ledger::with_caps(limits, caps),
                 workers: Arc::new(Workers::new(resolver, WorkerLimits::default())),
-                home: std::process::id(),
+                home: Home::here(),
                 state: Mutex::new(State::Fresh),
                 lessee: OnceLock::new(),
             }),

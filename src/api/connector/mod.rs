@@ -28,6 +28,7 @@ use crate::handoff::relay::Guest;
 use crate::job::{Adopt, WsConn};
 use crate::job::{Command, Config, Control, Exchange, ExchangeId};
 use crate::lease::Lessee;
+use crate::process::Home;
 #[cfg(feature = "websocket")]
 use crate::reactor::adoption;
 use crate::reactor::{Ledger, Reactor, close_pool};
@@ -63,9 +64,8 @@ use crate::reactor::{Ledger, Reactor, close_pool};
 /// A connector belongs to the process that made it. In a child by `fork` its
 /// requests fail with [`Kind::Closed`](crate::Kind::Closed), and dropping its
 /// handles closes the child's descriptors and does nothing else. Make another
-/// connector there. One thing it is not told: of WebSocket messages that the
-/// parent had received whole, the child may still receive its copies, and up to
-/// 16 small answers to each are taken and go nowhere.
+/// connector there. A child made past the C library's `fork`, by `_Fork` or a bare
+/// system call, is not told from its parent and must leave the handles alone.
 #[derive(Clone)]
 pub struct Connector {
     inner: Arc<Inner>,
@@ -77,9 +77,7 @@ struct Inner {
     tls: TlsSource,
     pool: Arc<Ledger>,
     workers: Arc<Workers>,
-    /// The process that made this. A child of it has the handles, but neither
-    /// the thread nor any right to the connections.
-    home: u32,
+    home: Home,
     state: Mutex<State>,
     /// For callers that drive; there once the reactor runs.
     lessee: OnceLock<Option<Lessee>>,
@@ -104,7 +102,7 @@ impl WeakConnector {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if std::process::id() != self.home {
+        if !self.home.is_here() {
             // Telling the reactor takes its lock, and there is nobody to tell.
             let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
             std::mem::forget(std::mem::replace(state, State::Closed));
@@ -169,7 +167,7 @@ impl Connector {
     /// Whether this is the process that made the connector. Asked before any
     /// lock, for another thread may have held it when the process was forked.
     pub(crate) fn is_home(&self) -> bool {
-        std::process::id() == self.inner.home
+        self.inner.home.is_here()
     }
 
     /// Whether all its connections go to one place, whatever the host.
@@ -277,7 +275,7 @@ impl Connector {
         poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<T, Unwaited> {
         match self.lessee() {
-            Some(lessee) => lessee.receive(self.inner.home, guest, until, poll),
+            Some(lessee) => lessee.receive(guest, until, poll),
             None => park::block_on(until, poll),
         }
     }

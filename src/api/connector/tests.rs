@@ -27,6 +27,7 @@ use crate::job::{
     Upload,
 };
 use crate::pool::{LeaseId, Lending};
+use crate::process::Home;
 
 /// Far beyond what any of this takes.
 const WATCHDOG: Duration = Duration::from_secs(20);
@@ -47,7 +48,7 @@ const READING: Reading = Reading {
 fn foreign() -> Connector {
     let mut connector = Connector::builder().limit(1).build();
     let inner = Arc::get_mut(&mut connector.inner).expect("not shared yet");
-    inner.home = inner.home.wrapping_add(1);
+    inner.home = Home::elsewhere();
     connector
 }
 
@@ -296,7 +297,7 @@ fn the_last_handle_of_a_child_tells_nobody() {
     let mut connector = Connector::new();
     let mailbox = connector.mailbox().expect("a reactor");
     let inner = Arc::get_mut(&mut connector.inner).expect("not shared");
-    inner.home = inner.home.wrapping_add(1);
+    inner.home = Home::elsewhere();
     drop(connector);
     // Had it been told to end, it would take nothing after one of these.
     for _ in 0..3 {

@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Phase};
 use crate::handoff::feed::{Fed, FeedReader, FeedWriter, Gone, feed};
 use crate::handoff::park::block_on;
 use crate::job::{Begin, given_up};
+use crate::process::Home;
 
 impl Body {
     /// A body that is given piece by piece: what its [`BodySender`] sends, in
@@ -45,7 +46,7 @@ impl Body {
         let (writer, reader) = feed(BUDGET);
         let sender = BodySender {
             writer: Some(writer),
-            home: std::process::id(),
+            home: Home::here(),
         };
         let channel = Channel {
             reader: Mutex::new(Some(reader)),
@@ -89,7 +90,7 @@ pub struct BodySender {
     /// Taken by whatever ends the body.
     writer: Option<FeedWriter<Error>>,
     /// The process that made it; in another nobody takes anything.
-    home: u32,
+    home: Home,
 }
 
 impl BodySender {
@@ -168,7 +169,7 @@ impl BodySender {
     /// Whether the request takes no more of its body; from then on sending
     /// fails.
     pub fn is_over(&self) -> bool {
-        let is_home = std::process::id() == self.home;
+        let is_home = self.home.is_here();
         let writer = self.writer.as_ref().filter(|_| is_home);
         writer.is_none_or(FeedWriter::is_abandoned)
     }
@@ -176,7 +177,7 @@ impl BodySender {
     /// In a child of the process nobody takes anything, and a lock may be held
     /// for ever.
     fn writer(&mut self) -> Result<&mut FeedWriter<Error>, Error> {
-        let is_home = std::process::id() == self.home;
+        let is_home = self.home.is_here();
         let writer = self.writer.as_mut().filter(|_| is_home);
         writer.ok_or_else(Error::closed)
     }
@@ -191,7 +192,7 @@ impl BodySender {
 
 impl Drop for BodySender {
     fn drop(&mut self) {
-        if std::process::id() != self.home {
+        if !self.home.is_here() {
             std::mem::forget(self.writer.take());
         }
     }

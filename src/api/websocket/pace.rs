@@ -90,30 +90,20 @@ impl Shared {
     /// Queues a small message that is sent as it is, if that takes no waiting for a
     /// lock or for room, and sees to the rest. `None`: it is to be sent in the usual way.
     ///
-    /// Where it can be left for the time being this takes no system call either. Whether
-    /// this is still the process that connected, which takes one, is asked when something
-    /// is written or waited for: nothing that is done to the memory of another does harm.
+    /// Where it can be left for the time being this takes no system call either.
     pub(super) fn post_at_once(
         &self,
         message: &Message,
         compress: Option<bool>,
     ) -> Option<Result<(), Error>> {
-        let ends = self.ends_anywhere().filter(|_| self.lends)?;
+        let ends = self.ends().ok().filter(|_| self.lends)?;
         let may_defer = self.pace.may_defer();
-        if !may_defer && !self.is_home() {
-            return None;
-        }
         let queued = ends
             .outbox
             .push_at_once(|encoder, last| encoder.encode_behind(message, compress, last))?;
-        if may_defer {
-            if !is_much(queued) && ends.guest.rely_at_once(Look::Soon) {
-                self.pace.defer();
-                return Some(Ok(()));
-            }
-            if !self.is_home() {
-                return Some(Err(self.context(Error::closed())));
-            }
+        if may_defer && !is_much(queued) && ends.guest.rely_at_once(Look::Soon) {
+            self.pace.defer();
+            return Some(Ok(()));
         }
         self.queued(ends, queued);
         Some(Ok(()))

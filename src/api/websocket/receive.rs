@@ -56,8 +56,11 @@ impl Inbound {
     }
 
     /// # Errors
-    /// Somebody else receives (SPEC W12).
+    /// Somebody else receives (SPEC W12), or this is a child of the process.
     pub(super) fn claim<H: Deref<Target = Self>>(inbound: H) -> Result<Claim<H>, Error> {
+        if !inbound.shared.is_home() {
+            return Err(inbound.shared.foreign());
+        }
         let incoming = match inbound.place.try_lock() {
             Ok(mut place) => place.take(),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
@@ -72,6 +75,9 @@ impl Inbound {
     /// The next message, if it is all here, and there is nothing to be done for it that
     /// takes time.
     pub(super) fn at_once(&self) -> Option<Message> {
+        if !self.shared.is_home() {
+            return None;
+        }
         let mut place = self.place.try_lock().ok()?;
         let (_, assembler) = place.as_mut()?.source.as_mut()?;
         let message = assembler.at_once()?;
@@ -120,10 +126,14 @@ impl<H: Deref<Target = Inbound>> Drop for Claim<H> {
 impl Shared {
     #[cold]
     fn occupied(&self) -> Error {
-        self.context(match self.is_home() {
-            true => Error::invalid_request("another recv of this WebSocket is under way"),
-            false => Error::closed(),
-        })
+        self.context(Error::invalid_request(
+            "another recv of this WebSocket is under way",
+        ))
+    }
+
+    #[cold]
+    fn foreign(&self) -> Error {
+        self.context(Error::closed())
     }
 }
 
@@ -140,9 +150,11 @@ impl Incoming {
         &mut self,
         shared: &Shared,
         cx: &mut Context<'_>,
-        is_home: &mut bool,
         is_driving: bool,
     ) -> Poll<Result<Option<Message>, Error>> {
+        if !shared.is_home() {
+            return Poll::Ready(Err(shared.foreign()));
+        }
         let Some((pipe, assembler)) = &mut self.source else {
             return Poll::Ready(Ok(None));
         };
@@ -159,12 +171,6 @@ impl Incoming {
                     let error = shared.fail(code, violation.into(), Some(command));
                     self.source = None;
                     return Poll::Ready(Err(error));
-                }
-            }
-            if !*is_home {
-                *is_home = shared.is_home();
-                if !*is_home {
-                    return Poll::Ready(Err(shared.context(Error::closed())));
                 }
             }
             let Poll::Ready((item, refill)) = pipe.poll_next(cx) else {
@@ -207,8 +213,6 @@ pub(super) struct Receive<H: Deref<Target = Inbound>> {
     /// at the clock for it.
     until: Option<Instant>,
     is_watched: bool,
-    /// This is the process that connected, as was asked once.
-    is_home: bool,
 }
 
 impl<H: Deref<Target = Inbound>> Receive<H> {
@@ -219,7 +223,6 @@ impl<H: Deref<Target = Inbound>> Receive<H> {
             claim,
             until: limit.and_then(|limit| Instant::now().checked_add(limit)),
             is_watched: false,
-            is_home: false,
         })
     }
 
@@ -237,10 +240,7 @@ impl<H: Deref<Target = Inbound>> Receive<H> {
         let Some(incoming) = &mut self.claim.incoming else {
             return Poll::Ready(Ok(None));
         };
-        // A thread that blocks takes no part in a fork meanwhile; a future may.
-        let mut is_home = self.is_watched && self.is_home;
-        let polled = incoming.poll(shared, cx, &mut is_home, self.is_watched && shared.lends);
-        self.is_home = is_home;
+        let polled = incoming.poll(shared, cx, self.is_watched && shared.lends);
         if polled.is_ready() {
             return polled;
         }

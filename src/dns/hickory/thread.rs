@@ -32,6 +32,7 @@ use super::config::{Settings, Watch};
 use super::lookup::look_up;
 use super::runtime::{self, Task};
 use crate::dns::{Answer, Query};
+use crate::process::Home;
 
 /// More lookups than this are not kept waiting: the rest fail at once.
 const MAX_WAITING: usize = 4096;
@@ -56,7 +57,7 @@ pub(super) struct Job {
 pub(super) struct Handle {
     shared: Arc<Shared>,
     /// The process whose thread it is: a child of it has none.
-    home: u32,
+    home: Home,
 }
 
 impl Handle {
@@ -86,7 +87,7 @@ impl Handle {
         match spawned {
             Ok(_) => Ok(Self {
                 shared,
-                home: std::process::id(),
+                home: Home::here(),
             }),
             Err(error) => Err((mem::take(&mut shared.lock().jobs), error)),
         }
@@ -108,7 +109,7 @@ impl Handle {
     }
 
     pub(super) fn is_home(&self) -> bool {
-        std::process::id() == self.home
+        self.home.is_here()
     }
 }
 
@@ -120,7 +121,7 @@ impl Handle {
 
     /// As it is seen in a child of the process.
     pub(super) fn leave_home(&mut self) {
-        self.home = 0;
+        self.home = Home::elsewhere();
     }
 }
 
