@@ -145,10 +145,11 @@ impl<K, C: Pooled> Leases<K, C> {
             .collect()
     }
 
-    /// What has lain untouched since the last look, or is due.
-    pub(super) fn stale(&mut self, now: Instant) -> Vec<(LeaseId, Parked<K, C>)> {
+    /// What is due, and in a sweep what has lain untouched since the one before.
+    pub(super) fn stale(&mut self, now: Instant, sweeps: bool) -> Vec<(LeaseId, Parked<K, C>)> {
         self.unpark_where(|parked| {
-            mem::replace(&mut parked.seen, true) || parked.deadline.is_some_and(|at| at <= now)
+            let has_lain = sweeps && mem::replace(&mut parked.seen, true);
+            has_lain || parked.deadline.is_some_and(|at| at <= now)
         })
     }
 

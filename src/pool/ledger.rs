@@ -61,7 +61,9 @@ pub(super) struct Ledger<K: Key, C: Pooled> {
     serial: u64,
     /// When the steward looks at what came home unwatched or lies parked.
     look_at: Option<Instant>,
-    /// The last number given when it looked: what is older has lain for a while.
+    /// When it looks at all of it, and not only at what is due: as late as that, or later.
+    sweep_at: Option<Instant>,
+    /// The last number given when it swept: what is older has lain for a while.
     looked: u64,
     opened: u64,
     reused: u64,
@@ -124,6 +126,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             clock: None,
             serial: 0,
             look_at: None,
+            sweep_at: None,
             looked: 0,
             opened: 0,
             reused: 0,
@@ -323,8 +326,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     /// The same for something that has come home just now and stays until
     /// `end`, if that is known.
     pub(super) fn look_after(&mut self, now: Instant, end: Option<Instant>) -> bool {
-        let regular = now + LOOK;
-        self.look_by(end.map_or(regular, |end| end.min(regular)))
+        let sweep = *self.sweep_at.get_or_insert(now + LOOK);
+        self.look_by(end.map_or(sweep, |end| end.min(sweep)))
     }
 
     pub(super) fn next_look(&self) -> Option<Instant> {
@@ -339,7 +342,16 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         self.look_at.is_some_and(|at| at <= now)
     }
 
-    /// What has lain unwatched since the last look. The next one is due while
+    pub(super) fn is_sweep_due(&self, now: Instant) -> bool {
+        self.sweep_at.is_some_and(|at| at <= now)
+    }
+
+    /// After a look, with or without a sweep: when the next one is due.
+    pub(super) fn schedule_look(&mut self) {
+        self.look_at = earliest(self.leases.next_deadline(), self.sweep_at);
+    }
+
+    /// What has lain unwatched since the last sweep. The next one is due while
     /// there is anything younger, or parked.
     pub(super) fn unwatched(&mut self, now: Instant) -> Vec<Unwatched<K, C::Socket>> {
         let looked = mem::replace(&mut self.looked, self.serial);
@@ -359,10 +371,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
                 });
             }
         }
-        self.look_at = self.leases.next_deadline();
-        if young || self.leases.has_parked() {
-            self.look_by(now + LOOK);
-        }
+        self.sweep_at = (young || self.leases.has_parked()).then(|| now + LOOK);
         found
     }
 
@@ -401,6 +410,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         self.fronts.clear();
         self.waiting = 0;
         self.look_at = None;
+        self.sweep_at = None;
         self.hosts.retain(|_, entry| {
             entry.listed = None;
             let waiters = entry.waiters.drain(..).map(|waiter| waiter.waker);

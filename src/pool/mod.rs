@@ -272,8 +272,12 @@ impl<K: Key, C: Pooled> Pool<K, C> {
         }
         let (mut stale, mut unwatched) = (Vec::new(), Vec::new());
         if ledger.is_look_due(now) {
-            stale = ledger.leases.stale(now);
-            unwatched = ledger.unwatched(now);
+            let sweeps = ledger.is_sweep_due(now);
+            stale = ledger.leases.stale(now, sweeps);
+            if sweeps {
+                unwatched = ledger.unwatched(now);
+            }
+            ledger.schedule_look();
         }
         drop(ledger);
         Look {

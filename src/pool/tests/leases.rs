@@ -286,13 +286,40 @@ fn a_look_takes_what_is_due() {
     };
     assert!(found(199).is_empty());
     assert_eq!(found(200), [ONE]);
-    // The next deadline is nearer than the next regular look.
+    // The next deadline is nearer than the next sweep.
     assert_eq!(pool.next_look(), Some(ms(now, 700)));
-    // By then the others were seen once, and have lain for a period.
-    let mut rest = found(700);
-    rest.sort_unstable();
-    assert_eq!(rest, [TWO, THREE]);
+    assert_eq!(found(700), [THREE]);
+    assert_eq!(pool.next_look(), Some(ms(now, 1000)));
+    assert!(found(1000).is_empty(), "seen once");
+    assert_eq!(pool.next_look(), Some(ms(now, 1300)));
+    assert_eq!(found(1300), [TWO]);
     assert_clean(&pool);
+}
+
+/// What is due comes often where much is parked for a short while. What has just come
+/// home does not come into the poller's sight for it, and what is parked for long stays.
+#[test]
+fn a_look_at_what_is_due_is_no_sweep() {
+    let now = Instant::now();
+    let pool = pool(0, 0);
+    let idle = opened(&pool, A, ONE, 1, now);
+    idle.put(secs(now, 15), now);
+    let long = opened(&pool, C, TWO, 2, now);
+    assert!(long.park(TWO, "rest", None, now).is_ok());
+    for at in (0..=990).step_by(5) {
+        let lease = opened(&pool, B, THREE, 3, ms(now, at));
+        let due = Some(ms(now, at + 5));
+        assert!(lease.park(THREE, "soon", due, ms(now, at)).is_ok());
+        assert_eq!(pool.next_look(), due);
+        let look = pool.look(ms(now, at + 5));
+        assert!(matches!(&look.stale[..], [(THREE, ..)]));
+        assert!(look.unwatched.is_empty());
+    }
+    assert_eq!(pool.next_look(), Some(ms(now, 1000)));
+    drop(pool.look(ms(now, 1000)));
+    let look = pool.look(ms(now, 2000));
+    assert!(matches!(&look.stale[..], [(TWO, ..)]));
+    assert!(matches!(&look.unwatched[..], [idle] if idle.socket == 1));
 }
 
 /// Idle connections come into the poller's sight once they have lain for a
