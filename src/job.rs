@@ -14,6 +14,7 @@ mod upload;
 #[cfg(feature = "websocket")]
 mod websocket;
 
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,9 +52,22 @@ pub(crate) struct ExchangeId(u64);
 
 impl ExchangeId {
     pub(crate) fn next() -> Self {
+        /// How many a thread takes at a time, so that threads seldom meet here.
+        const SPAN: u64 = 1024;
         // Only uniqueness matters, no other memory hangs on the order.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(SPAN);
+        thread_local! {
+            static LAST: Cell<u64> = const { Cell::new(SPAN - 1) };
+        }
+        let following = |last: u64| match last % SPAN {
+            rest if rest < SPAN - 1 => last + 1,
+            _ => NEXT.fetch_add(SPAN, Ordering::Relaxed),
+        };
+        let next = LAST.try_with(|last| {
+            last.set(following(last.get()));
+            last.get()
+        });
+        Self(next.unwrap_or_else(|_| NEXT.fetch_add(SPAN, Ordering::Relaxed)))
     }
 
     /// Its name where callers drive connections themselves.

@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::body::{Body, Driver};
 use super::cancel::{Aim, CancelHandle};
-use super::connector::Connector;
 use super::pending::Operation;
 use super::response::Response;
+use super::session::Session;
 use crate::call::{Answer, Reading, Told, Undecided, is_error_status};
 use crate::error::{Error, Kind};
 use crate::handoff::park;
@@ -23,7 +23,8 @@ const ERROR_BODY: usize = 64 * 1024;
 
 pub(crate) struct Send {
     state: State,
-    connector: Connector,
+    /// It has the connector; and so a request has but one handle.
+    session: Session,
     id: ExchangeId,
     reading: Reading,
     driver: Driver,
@@ -43,7 +44,7 @@ enum State {
 impl Send {
     pub(crate) fn new(
         receiver: SlotReceiver<Told>,
-        connector: Connector,
+        session: Session,
         id: ExchangeId,
         reading: Reading,
         driver: Driver,
@@ -52,7 +53,7 @@ impl Send {
     ) -> Self {
         Self {
             state: State::Waiting(receiver),
-            connector,
+            session,
             id,
             reading,
             driver,
@@ -67,7 +68,7 @@ impl Send {
             self.reading.limits,
             Arc::clone(&answer.about),
             self.id,
-            &self.connector,
+            self.session.connector(),
             self.leased,
         );
         if self.reading.auto_decompress {
@@ -123,9 +124,9 @@ impl Send {
             return Ok(());
         }
         self.leased = match self.driver {
-            Driver::Caller => self.connector.carry(self.id, exchange, now)?,
+            Driver::Caller => self.session.connector().carry(self.id, exchange, now)?,
             Driver::Reactor => {
-                self.connector.start(self.id, exchange)?;
+                self.session.connector().start(self.id, exchange)?;
                 false
             }
         };
@@ -135,7 +136,9 @@ impl Send {
             .as_ref()
             .is_some_and(|steps| steps.is_cancelled())
         {
-            self.connector.tell(Command::Cancel(self.id, Cancel::Abort));
+            self.session
+                .connector()
+                .tell(Command::Cancel(self.id, Cancel::Abort));
         }
         Ok(())
     }
@@ -143,7 +146,9 @@ impl Send {
     /// What still comes of the last exchange is wanted by nobody.
     fn decline_rest(&self) {
         if self.steps.is_some() {
-            self.connector.tell(Command::Cancel(self.id, Cancel::Drain));
+            self.session
+                .connector()
+                .tell(Command::Cancel(self.id, Cancel::Drain));
         }
     }
 }
@@ -159,7 +164,7 @@ impl Operation<Response> for Send {
                     }
                     let answer = match receiver.poll(cx) {
                         // Nobody answers in a child of the process.
-                        Poll::Pending if !self.connector.is_home() => {
+                        Poll::Pending if !self.session.connector().is_home() => {
                             return Poll::Ready(Err(Error::closed()));
                         }
                         Poll::Pending => return Poll::Pending,
@@ -177,7 +182,7 @@ impl Operation<Response> for Send {
                         }
                         Poll::Ready(None) => {
                             self.state = State::Done;
-                            return Poll::Ready(Err(self.connector.ended()));
+                            return Poll::Ready(Err(self.session.connector().ended()));
                         }
                     };
                     if let Poll::Ready(result) = self.answered(answer) {
@@ -199,7 +204,7 @@ impl Operation<Response> for Send {
     }
 
     fn target(&self) -> CancelHandle {
-        let connector = self.connector.downgrade();
+        let connector = self.session.connector().downgrade();
         match &self.steps {
             None => Some(Aim::new(connector, self.id)).into(),
             Some(steps) => CancelHandle::of_steps(connector, Arc::clone(steps)),
@@ -211,12 +216,14 @@ impl Drop for Send {
     fn drop(&mut self) {
         // A response in the slot cancels itself; this is for all before.
         if let State::Waiting(_) = self.state {
-            if !self.connector.is_home() {
+            if !self.session.connector().is_home() {
                 // Its lock may be held for ever in the child of a process.
                 std::mem::forget(std::mem::replace(&mut self.state, State::Done));
                 return;
             }
-            self.connector.tell(Command::Cancel(self.id, Cancel::Abort));
+            self.session
+                .connector()
+                .tell(Command::Cancel(self.id, Cancel::Abort));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What all requests of a session have in common, beside their settings.
+//! What all requests of a session have in common.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use url::{Position, Url};
 
 use super::retry::Spent;
-use super::{Cookies, Hsts, TlsSource};
+use super::{Cookies, Hsts, Settings, TlsSource};
 use crate::auth::{Auth, Netrc};
 use crate::error::Error;
 use crate::job::{Config, PoolKey};
@@ -17,6 +17,8 @@ pub(crate) struct Context(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// Of a request that has none of its own.
+    settings: Arc<Settings>,
     tls: TlsSource,
     cookies: Cookies,
     netrc: Option<Netrc>,
@@ -24,12 +26,15 @@ struct Shared {
     /// The connector's.
     config: Arc<Config>,
     spent: Spent,
-    /// The key of the request before, and its origin: most go where that one went.
+    /// The key of the first request, and its origin: many sessions have but one.
+    first: OnceLock<(Box<str>, PoolKey)>,
+    /// The same of the request before, where it went elsewhere.
     last: Mutex<Option<(Box<str>, PoolKey)>>,
 }
 
 impl Context {
     pub(crate) fn new(
+        settings: Arc<Settings>,
         tls: TlsSource,
         cookies: Cookies,
         netrc: Option<Netrc>,
@@ -37,12 +42,14 @@ impl Context {
         config: Arc<Config>,
     ) -> Self {
         Self(Arc::new(Shared {
+            settings,
             tls,
             cookies,
             netrc,
             hsts,
             config,
             spent: Spent::default(),
+            first: OnceLock::new(),
             last: Mutex::new(None),
         }))
     }
@@ -50,6 +57,15 @@ impl Context {
     /// Whether anybody else holds it: a call does as long as it lives.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.0.settings
+    }
+
+    /// A request's own settings, or the session's.
+    pub(crate) fn settings_or<'a>(&'a self, own: Option<&'a Arc<Settings>>) -> &'a Settings {
+        own.unwrap_or(&self.0.settings)
     }
 
     pub(crate) fn tls(&self) -> &TlsSource {
@@ -91,18 +107,29 @@ impl Context {
         Some(found.into())
     }
 
-    /// The key of the request before, if it is that of this URL and TLS client.
-    pub(super) fn last_key(&self, url: &Url, tls: Option<&Client>) -> Option<PoolKey> {
+    /// The key of the first request or of the one before, if it is that of this URL and
+    /// TLS client.
+    pub(super) fn kept_key(&self, url: &Url, tls: Option<&Client>) -> Option<PoolKey> {
+        let is_it = |origin: &str, key: &PoolKey| *origin == *origin_of(url) && key.tls() == tls;
+        // Read alone, which several threads can do at once.
+        if let Some((origin, key)) = self.0.first.get()
+            && is_it(origin, key)
+        {
+            return Some(key.clone());
+        }
         // Waiting for another thread costs more than a key does. A poisoned
         // lock is one that is never free.
         let last = self.0.last.try_lock().ok()?;
         let (origin, key) = last.as_ref()?;
-        (**origin == *origin_of(url) && key.tls() == tls).then(|| key.clone())
+        is_it(origin, key).then(|| key.clone())
     }
 
     pub(super) fn keep_key(&self, url: &Url, key: &PoolKey) {
-        if let Ok(mut last) = self.0.last.try_lock() {
-            *last = Some((origin_of(url).into(), key.clone()));
+        let kept = (origin_of(url).into(), key.clone());
+        if let Err(kept) = self.0.first.set(kept)
+            && let Ok(mut last) = self.0.last.try_lock()
+        {
+            *last = Some(kept);
         }
     }
 }
@@ -123,10 +150,17 @@ mod tests {
         let tls = TlsSource::new(crate::tls::Settings::default());
         #[cfg(not(feature = "tls"))]
         let tls = TlsSource;
-        let context = Context::new(tls, Cookies::None, None, None, Arc::default());
+        let context = Context::new(
+            Arc::default(),
+            tls,
+            Cookies::None,
+            None,
+            None,
+            Arc::default(),
+        );
         let kept = |url: &str, tls: Option<&Client>| {
             let url = Url::parse(url).unwrap();
-            context.last_key(&url, tls)
+            context.kept_key(&url, tls)
         };
         let keep = |url: &str, tls: Option<&Client>| {
             let url = Url::parse(url).unwrap();
@@ -136,15 +170,16 @@ mod tests {
             key
         };
         assert_eq!(kept("http://a/", None), None);
-        for origin in ["http://a", "http://b", "http://b:81", "http://[::1]:8"] {
+        let first = keep("http://a", None);
+        for origin in ["http://b", "http://b:81", "http://[::1]:8"] {
             let key = keep(origin, None);
             assert_eq!(kept(&format!("{origin}/path?query"), None), Some(key));
+            assert_eq!(kept("http://a/", None).as_ref(), Some(&first));
             for other in ["http://c/", "https://a/", "http://a:8/", "http://aa/"] {
                 assert_eq!(kept(other, None), None, "{other} behind {origin}");
             }
         }
-        keep("http://a:80", None);
-        assert!(kept("http://a/", None).is_some());
+        assert_eq!(kept("http://a:80/", None), Some(first));
         #[cfg(feature = "tls")]
         {
             let build = || Client::build(&crate::tls::Settings::default()).unwrap();
@@ -152,7 +187,8 @@ mod tests {
             let first = keep("https://a/", Some(&one));
             assert_eq!(kept("https://a/", Some(&one)), Some(first));
             assert_eq!(kept("https://a/", Some(&other)), None);
-            assert_eq!(kept("http://a/", None), None);
+            assert_eq!(kept("http://[::1]:8/", None), None, "two are kept");
+            assert!(kept("http://a/", None).is_some(), "the first for good");
         }
     }
 }

@@ -93,7 +93,8 @@ const EXPECT_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Call {
     request: Request,
-    settings: Arc<Settings>,
+    /// The request's own, instead of the session's.
+    settings: Option<Arc<Settings>>,
     context: Context,
     /// The request's own, instead of the session's.
     tls: Option<TlsSource>,
@@ -142,7 +143,7 @@ pub(crate) struct About {
     pub(crate) method: Method,
     /// With the fragment, without credentials.
     pub(crate) url: Url,
-    pub(crate) history: Arc<[Hop]>,
+    pub(crate) history: Vec<Hop>,
     pub(crate) attempts: u32,
     pub(crate) retries: u32,
     /// S22.
@@ -222,12 +223,13 @@ impl Call {
     /// A call that fills `slot`. `now` starts the total limit.
     pub(crate) fn new(
         request: Request,
-        settings: Arc<Settings>,
+        own: Option<Arc<Settings>>,
         context: Context,
         tls: Option<TlsSource>,
         now: Instant,
         slot: SlotSender<Told>,
     ) -> Box<Self> {
+        let settings = context.settings_or(own.as_ref());
         let deadline = settings
             .timeouts
             .effective_total()
@@ -241,7 +243,7 @@ impl Call {
                 .is_some_and(|ways| ways.is_waited(&request));
         Box::new(Self {
             request,
-            settings,
+            settings: own,
             context,
             tls,
             history: Vec::new(),
@@ -272,7 +274,8 @@ impl Call {
             }
         };
         self.attempts += 1;
-        let settings = &self.settings;
+        let fresh = std::mem::take(&mut self.fresh);
+        let settings = self.settings();
         let limits = ExchangeLimits {
             total: self.deadline,
             connect: settings.timeouts.connect,
@@ -291,12 +294,16 @@ impl Call {
             head,
             upload,
             limits,
-            fresh: std::mem::take(&mut self.fresh),
+            fresh,
             not_before: None,
             bare: false,
             proxy_authorization,
             advance: Some(self),
         }))
+    }
+
+    fn settings(&self) -> &Settings {
+        self.context.settings_or(self.settings.as_ref())
     }
 
     fn prepare(&mut self) -> Result<Prepared, Error> {
@@ -311,7 +318,7 @@ impl Call {
             return Err(Spent.into());
         }
         let held = self.hold_body();
-        let head = head::build(&self.request, &self.settings, cookie);
+        let head = head::build(&self.request, self.settings(), cookie);
         let upload = self.request.body.as_ref().map(RequestBody::upload);
         if held.is_some() {
             self.request.body = held;
@@ -343,10 +350,10 @@ impl Call {
             None => None,
         };
         let route = self.way.as_ref().and_then(|way| way.route());
-        // The session keeps the last key, but none of a request's own TLS client,
+        // The session keeps a key or two, but none of a request's own TLS client,
         // server name or route.
         let is_kept = self.tls.is_none() && name.is_none() && route.is_none();
-        if is_kept && let Some(key) = self.context.last_key(url, tls.as_ref()) {
+        if is_kept && let Some(key) = self.context.kept_key(url, tls.as_ref()) {
             return Ok(key);
         }
         let port = url.port_or_known_default().unwrap_or_default();
@@ -393,13 +400,13 @@ impl Call {
         let hsts = self.context.hsts();
         match redirect::decide(
             &self.request,
-            &self.settings,
+            self.settings(),
             hsts,
             &self.history,
             &reply.head,
         ) {
             Decision::Deliver => {
-                if self.settings.retry.is_some()
+                if self.settings().retry.is_some()
                     && let Some(rest) = self.rest_after_reply(&reply.head, now)
                 {
                     return self.again(now.checked_add(rest));
@@ -483,7 +490,7 @@ impl Call {
     /// SPEC Y1: what a reused connection swallowed may be sent again where no
     /// byte of it went out, or where doing it twice is the same as once.
     fn may_send_again(&mut self, progress: Progress) -> bool {
-        if !self.settings.retry_stale {
+        if !self.settings().retry_stale {
             return false;
         }
         let safe = match progress {
@@ -516,16 +523,17 @@ impl Call {
     }
 
     fn deliver(self: Box<Self>, asked: Box<Exchange>, reply: Reply) -> Next {
+        let charset_fallback = self.settings().charset_fallback.clone();
         let about = Arc::new(About {
             head: reply.head,
             facts: reply.facts,
             asked: Mutex::new(asked),
             method: self.request.method,
             url: self.request.url,
-            history: shared(self.history),
+            history: self.history,
             attempts: self.attempts,
             retries: self.retries,
-            charset_fallback: self.settings.charset_fallback.clone(),
+            charset_fallback,
         });
         let body = reply.body;
         fill(self.slot, Ok(Answer { about, body }))
@@ -543,8 +551,8 @@ impl Call {
             self.retries,
             self.history.len(),
         );
-        let history = shared(self.history);
-        fill(self.slot, Err(error.with_history(&history)))
+        let error = error.with_history(&self.history);
+        fill(self.slot, Err(error))
     }
 }
 
@@ -566,14 +574,6 @@ impl Advance for Call {
             false => self.decide(asked, outcome, now),
             true => self.leave_undecided(asked, outcome),
         }
-    }
-}
-
-/// The common case, no redirect at all, costs no allocation.
-fn shared(history: Vec<Hop>) -> Arc<[Hop]> {
-    match history.is_empty() {
-        true => Arc::default(),
-        false => history.into(),
     }
 }
 

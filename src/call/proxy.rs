@@ -94,7 +94,8 @@ pub(crate) trait Way: Send {
 impl Call {
     /// Chooses the way of this hop, where there is anything to choose from.
     pub(super) fn find_way(&mut self) -> Result<(), Error> {
-        if let (None, Some(ways)) = (&self.way, &self.settings.proxy) {
+        let settings = self.context.settings_or(self.settings.as_ref());
+        if let (None, Some(ways)) = (&self.way, &settings.proxy) {
             let before = self.way_before.take();
             let way = ways.find(&mut self.request, &self.context, before.as_deref())?;
             self.way = Some(way);

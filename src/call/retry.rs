@@ -231,7 +231,7 @@ impl Call {
         head: &ResponseHead,
         now: Instant,
     ) -> Option<Duration> {
-        let policy = self.settings.retry.clone()?;
+        let policy = self.settings().retry.clone()?;
         if !policy.statuses.contains(&head.status()) {
             if policy.budget.is_some() {
                 self.context.spent().earn();
@@ -252,7 +252,7 @@ impl Call {
         failure: &Failure,
         now: Instant,
     ) -> Option<Duration> {
-        let policy = self.settings.retry.clone()?;
+        let policy = self.settings().retry.clone()?;
         let error = &failure.error;
         if !error.is_retryable() || error.timeout() == Some(Timeout::Total) {
             return None;

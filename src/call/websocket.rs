@@ -3,7 +3,6 @@
 //! whoever is shown one, has them as `ws` and `wss`.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use url::Url;
 
@@ -44,12 +43,8 @@ impl About {
     /// Shows the URLs of a WebSocket as such.
     pub(crate) fn show_as_websocket(&mut self) {
         as_websocket(&mut self.url);
-        if !self.history.is_empty() {
-            let mut history = self.history.to_vec();
-            history
-                .iter_mut()
-                .for_each(|hop| as_websocket(&mut hop.url));
-            self.history = Arc::from(history);
+        for hop in &mut self.history {
+            as_websocket(&mut hop.url);
         }
     }
 }

@@ -190,9 +190,9 @@ impl Error {
 
     /// Adds the redirects that were followed, unless they are known already.
     #[cold]
-    pub(crate) fn with_history(mut self, history: &Arc<[Hop]>) -> Self {
+    pub(crate) fn with_history(mut self, history: &[Hop]) -> Self {
         if self.0.history.is_empty() && !history.is_empty() {
-            self.edit().history = Arc::clone(history);
+            self.edit().history = history.into();
         }
         self
     }

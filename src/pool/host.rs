@@ -6,6 +6,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::{IdleId, Key};
+use crate::sync::this_thread;
+
+/// How many of the newest are looked at for one that this thread has had.
+const NEAR: usize = 8;
 
 /// A connection in the idle set, or granted out of it.
 pub(super) struct Idle<K, C> {
@@ -13,6 +17,8 @@ pub(super) struct Idle<K, C> {
     pub(super) conn: C,
     pub(super) id: IdleId,
     pub(super) expires: Instant,
+    /// The thread that brought it home.
+    pub(super) by: usize,
 }
 
 /// What counts for one host; gone when it is all empty.
@@ -32,15 +38,27 @@ pub(super) struct Waiter<K> {
 }
 
 impl<K: Key, C> Host<K, C> {
-    /// The newest idle connection of `key` that has not expired. Expired ones
+    /// The newest idle connection of `key` that has not expired; among the few newest,
+    /// one that this thread has had before, for its memory is near. Expired ones
     /// stay for the look: closing a connection takes more than dropping it,
     /// and is the steward's.
     pub(super) fn newest(&mut self, key: &K, clock: Option<Instant>) -> Option<Idle<K, C>> {
-        let at = self
-            .idle
-            .iter()
-            .rposition(|idle| idle.key == *key && !is_due(idle.expires, clock))?;
-        Some(self.idle.remove(at))
+        let fits = |idle: &Idle<K, C>| idle.key == *key && !is_due(idle.expires, clock);
+        let here = this_thread();
+        let (mut at, mut newest) = (self.idle.len(), None);
+        for idle in self.idle.iter().rev() {
+            at -= 1;
+            if fits(idle) {
+                if idle.by == here {
+                    return Some(self.idle.remove(at));
+                }
+                newest = newest.or(Some(at));
+            }
+            if newest.is_some() && self.idle.len() - at >= NEAR {
+                break;
+            }
+        }
+        newest.map(|at| self.idle.remove(at))
     }
 
     pub(super) fn take(&mut self, id: IdleId) -> Option<Idle<K, C>> {

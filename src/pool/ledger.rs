@@ -30,6 +30,7 @@ use super::leases::Leases;
 use super::{IdleId, Key, Limits, PoolStats, Pooled};
 use crate::handoff;
 use crate::hash::Cheaply;
+use crate::sync::this_thread;
 
 /// How long after a connection came home unwatched the steward looks at it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -220,6 +221,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
                 conn,
                 id,
                 expires,
+                by: this_thread(),
             });
             let of_host = entry.idle.len();
             self.count_idle(expires, of_host);
@@ -231,6 +233,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             conn,
             id,
             expires,
+            by: this_thread(),
         });
         self.release(&host, after);
         None

@@ -159,7 +159,7 @@ fn about() -> About {
         asked: Mutex::new(asked()),
         method: Method::GET,
         url: "http://10.0.0.1/".parse().expect("a URL"),
-        history: Arc::from([]),
+        history: Vec::new(),
         attempts: 1,
         retries: 0,
         charset_fallback: None,
@@ -191,7 +191,7 @@ fn whatever_a_child_drops_it_leaves_alone() {
     let driver = Driver::Reactor;
     let send = Send::new(
         receiver,
-        connector.clone(),
+        Session::builder().connector(connector.clone()).build(),
         id,
         READING,
         driver,
@@ -267,7 +267,7 @@ fn a_child_does_not_wait_for_what_its_parent_gets() {
     let id = ExchangeId::next();
     let send = Send::new(
         receiver,
-        connector.clone(),
+        Session::builder().connector(connector.clone()).build(),
         id,
         READING,
         driver,

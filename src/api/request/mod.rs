@@ -59,8 +59,8 @@ pub struct RequestBuilder {
     body: Option<RequestBody>,
     auth: Option<Auth>,
     extra: Option<Box<Extra>>,
-    /// The session's, until something is set here.
-    settings: Arc<Settings>,
+    /// Its own, once something is set here; the session's until then.
+    settings: Option<Arc<Settings>>,
     tls: Option<TlsSource>,
     /// The first mistake; the verb reports it.
     mistake: Option<Error>,
@@ -71,7 +71,7 @@ impl RequestBuilder {
         session: Session,
         method: Method,
         url: Result<Url, Error>,
-        settings: Arc<Settings>,
+        settings: Option<Arc<Settings>>,
     ) -> Self {
         Self {
             session,
@@ -249,12 +249,15 @@ impl RequestBuilder {
     /// The one constructor of both verbs. They differ in who drives.
     fn begin(self, driver: Driver) -> Result<Send, Error> {
         self.session.usable()?;
+        let settings = self.settings();
+        let (version, compress) = (settings.version, settings.compress);
+        let reading = settings.reading;
         let url = self.url?;
         if let Some(mistake) = self.mistake {
             return Err(mistake.with_url(&url));
         }
-        if !matches!(self.settings.version, Version::HTTP_11 | Version::HTTP_10) {
-            let message = format!("{:?} cannot be spoken", self.settings.version);
+        if !matches!(version, Version::HTTP_11 | Version::HTTP_10) {
+            let message = format!("{version:?} cannot be spoken");
             return Err(Error::invalid_request(message).with_url(&url));
         }
         let mut request = Request {
@@ -276,13 +279,12 @@ impl RequestBuilder {
             request.find_auth(self.session.context());
         }
         charset::encode(&mut request).map_err(|error| error.with_url(&request.url))?;
-        if let Some(compress) = self.settings.compress {
-            (compress.apply)(compress.encoding, &mut request, self.settings.version)
+        if let Some(compress) = compress {
+            (compress.apply)(compress.encoding, &mut request, version)
                 .map_err(|error| error.with_url(&request.url))?;
         }
 
-        let connector = self.session.connector().clone();
-        let reading = self.settings.reading;
+        let connector = self.session.connector();
         let context = self.session.context().clone();
         let (sender, receiver) = slot();
         let now = Instant::now();
@@ -298,12 +300,25 @@ impl RequestBuilder {
             }
         };
         Ok(Send::new(
-            receiver, connector, id, reading, driver, leased, is_waited,
+            receiver,
+            self.session,
+            id,
+            reading,
+            driver,
+            leased,
+            is_waited,
         ))
     }
 
+    fn settings(&self) -> &Settings {
+        let own = self.settings.as_ref();
+        self.session.context().settings_or(own)
+    }
+
     fn set(&mut self) -> &mut Settings {
-        Settings::of_request(&mut self.settings)
+        let session = &self.session;
+        let own = &mut self.settings;
+        Settings::of_request(own.get_or_insert_with(|| session.context().settings().clone()))
     }
 
     fn extra(&mut self) -> &mut Extra {

@@ -78,10 +78,10 @@ impl RequestBuilder {
         handshake: &Handshake,
         origin: Option<String>,
     ) -> Result<(), Error> {
-        if self.settings.version != Version::HTTP_11 {
+        if self.settings().version != Version::HTTP_11 {
             let message = format!(
                 "a WebSocket needs HTTP/1.1, not {:?}",
-                self.settings.version
+                self.settings().version
             );
             return Err(Error::invalid_request(message));
         }

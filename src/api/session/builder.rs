@@ -270,14 +270,13 @@ impl SessionBuilder {
             false => self.netrc,
         };
         let config = connector.config().clone();
-        let context = Context::new(tls, cookies, netrc, self.hsts, config);
+        let context = Context::new(Arc::new(settings), tls, cookies, netrc, self.hsts, config);
         Session {
             inner: Arc::new(Inner {
                 connector,
                 owns_connector,
                 closed: AtomicBool::new(false),
                 detached: AtomicBool::new(false),
-                settings: Arc::new(settings),
                 for_head: OnceLock::new(),
                 fields: self.fields,
                 auth: self.auth,

@@ -24,12 +24,12 @@ impl Session {
 
     /// The time limits of its requests (SPEC S31).
     pub fn timeouts(&self) -> Timeouts {
-        self.inner.settings.timeouts
+        self.inner.context.settings().timeouts
     }
 
     /// The version its requests are sent in (SPEC S31).
     pub fn version(&self) -> Version {
-        self.inner.settings.version
+        self.inner.context.settings().version
     }
 
     /// The headers of every request that has none of that name (SPEC S31). Made
@@ -40,7 +40,7 @@ impl Session {
 
     /// The headers that are never added by themselves (SPEC S31).
     pub fn skip_auto_headers(&self) -> &[HeaderName] {
-        &self.inner.settings.skip_auto_headers
+        &self.inner.context.settings().skip_auto_headers
     }
 
     /// The credentials of every request that brings none (SPEC S31).

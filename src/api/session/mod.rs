@@ -52,8 +52,7 @@ struct Inner {
     closed: AtomicBool,
     /// Its connector was taken out of it (SPEC S34).
     detached: AtomicBool,
-    settings: Arc<Settings>,
-    /// The same without redirects: every HEAD request begins with them.
+    /// The settings without redirects: every HEAD request begins with them.
     for_head: OnceLock<Arc<Settings>>,
     /// S4.
     fields: Fields,
@@ -89,12 +88,12 @@ impl Session {
     pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
         let inner = &self.inner;
         let settings = inner.for_head.get_or_init(|| {
-            let mut settings = Settings::clone(&inner.settings);
+            let mut settings = Settings::clone(inner.context.settings());
             settings.redirects = RedirectPolicy::None;
             Arc::new(settings)
         });
         let url = url.into_url(&inner.known);
-        RequestBuilder::new(self.clone(), Method::HEAD, url, settings.clone())
+        RequestBuilder::new(self.clone(), Method::HEAD, url, Some(settings.clone()))
     }
 
     /// A POST request.
@@ -142,7 +141,7 @@ impl Session {
 
     fn make(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
         let url = url.into_url(&self.inner.known);
-        RequestBuilder::new(self.clone(), method, url, self.inner.settings.clone())
+        RequestBuilder::new(self.clone(), method, url, None)
     }
 
     pub(super) fn fields(&self) -> &Fields {

@@ -24,12 +24,6 @@ impl Session {
     pub fn ws_connect(&self, url: impl IntoUrl) -> WebSocketBuilder {
         let inner = &self.inner;
         let url = url.into_url(&inner.known.of_websockets());
-        let settings = inner.settings.clone();
-        WebSocketBuilder::new(RequestBuilder::new(
-            self.clone(),
-            Method::GET,
-            url,
-            settings,
-        ))
+        WebSocketBuilder::new(RequestBuilder::new(self.clone(), Method::GET, url, None))
     }
 }

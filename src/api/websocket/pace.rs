@@ -21,6 +21,7 @@ use crate::handoff::outbox::Queued;
 use crate::handoff::park::{Unwaited, block_on};
 use crate::handoff::relay::Look;
 use crate::job::Command;
+use crate::sync::this_thread;
 use crate::ws::Message;
 
 /// So much is not left waiting. With a quarter of it, so that the server begins earlier,
@@ -61,15 +62,6 @@ const ANSWERS: usize = 16;
 
 /// The next message could be had without waiting.
 const AT_HAND: usize = 1;
-
-/// What tells this thread from the others that there are now: an even number.
-fn this_thread() -> usize {
-    thread_local! {
-        static MARK: u64 = const { 0 };
-    }
-    MARK.try_with(|mark| std::ptr::from_ref(mark).addr())
-        .unwrap_or(0)
-}
 
 impl Shared {
     /// Sees to it that what was queued is written.
