@@ -192,6 +192,20 @@ impl Chunked {
     /// Reads framing bytes up to the next data or the trailers, or to the end of
     /// a chunk, if those are marked.
     fn framing(&mut self, input: &mut BytesMut, marks: bool) -> Result<Framing, Fault> {
+        // Mostly all of it is here, and there is nothing but a size: then a short way.
+        let line = match self.state {
+            ChunkState::DataCr if !marks => input.strip_prefix(b"\r\n"),
+            ChunkState::Size { digits: 0, .. } => Some(&input[..]),
+            _ => None,
+        };
+        if let Some(line) = line
+            && let Some((size, length)) = plain_size(line)
+        {
+            let used = input.len() - line.len() + length;
+            input.advance(used);
+            self.state = ChunkState::Data { left: size };
+            return Ok(Framing::Done);
+        }
         let mut used = 0;
         let mut reached = Framing::Partial;
         for byte in input.iter() {
@@ -281,6 +295,25 @@ impl Chunked {
         }
         Ok(())
     }
+}
+
+/// The size of a chunk and the length of its line, if that is whole and has a few digits
+/// and nothing else. `None` of the last chunk, too.
+fn plain_size(line: &[u8]) -> Option<(u64, usize)> {
+    let mut size = 0;
+    for (place, byte) in line.iter().take(9).enumerate() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if size > 0 && line.get(place + 1) == Some(&b'\n') => {
+                return Some((size, place + 2));
+            }
+            _ => return None,
+        };
+        size = size << 4 | u64::from(digit);
+    }
+    None
 }
 
 fn trailer_fault(fault: SectionFault) -> Fault {
