@@ -61,6 +61,7 @@ pub(crate) fn for_connection(
         upload: Upload::default(),
         limits,
         fresh: false,
+        may_resend: false,
         not_before: None,
         bare: true,
         proxy_authorization: None,

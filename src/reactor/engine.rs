@@ -55,6 +55,8 @@ pub(crate) struct Engine<N: Net> {
     pub(super) unfinished: Unfinished,
     /// Read after each wait, and when there is mail.
     pub(super) now: Instant,
+    /// Waits after which all that had come was told.
+    pub(super) waits: u64,
     commands: Vec<Command>,
     events: Vec<Ready>,
     poll_failures: u32,
@@ -139,6 +141,7 @@ impl<N: Net> Engine<N> {
             timers: Timers::default(),
             unfinished: Unfinished::default(),
             now,
+            waits: 0,
             commands: Vec::new(),
             events: Vec::new(),
             poll_failures: 0,
@@ -196,7 +199,10 @@ impl<N: Net> Engine<N> {
         // First, so that no checkout and no grant meets one that has expired.
         self.look();
         match polled {
-            Ok(()) => self.poll_failures = 0,
+            Ok(all) => {
+                self.waits += u64::from(all);
+                self.poll_failures = 0;
+            }
             Err(error) => {
                 log::error!("waiting for sockets failed: {error}");
                 self.poll_failures += 1;

@@ -90,7 +90,9 @@ impl<N: Net> Engine<N> {
         }
         let checkout = {
             let nudge = || self.nudge(id);
-            self.pool.checkout(&exchange.key, self.now, nudge)
+            let waits = self.waits;
+            let quiet = |conn: &Pooled<N>| conn.is_quiet(waits);
+            self.pool.checkout(&exchange.key, self.now, quiet, nudge)
         };
         match checkout {
             Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
@@ -136,7 +138,11 @@ impl<N: Net> Engine<N> {
         connect: ConnectLimit,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
-        if !exchange.fresh && lent.probe() {
+        let stands = match exchange.may_resend {
+            true => lent.stands_quiet(self.waits) || lent.probe(),
+            false => lent.probe(),
+        };
+        if !exchange.fresh && stands {
             return match self.watch(&mut lent) {
                 Ok(token) => self.assign(id, exchange, token, lent),
                 Err(error) => {

@@ -409,3 +409,40 @@ fn an_exchange_that_wants_a_new_connection_gets_one() {
     assert_eq!((probe.status(), probe.reused()), (Some(200), false));
     assert_eq!(sim.books(), (0, 1, 0));
 }
+
+/// An idle connection of which the poller has told nothing needs no probe, if a request
+/// that it swallowed could be sent again.
+#[test]
+fn what_the_poller_watches_is_probed_where_that_counts() {
+    // SPEC P4. What comes behind the poller's back only a probe finds.
+    let whole = usize::MAX;
+    for (reads, by_caller, may_resend, is_probed) in [
+        (whole, false, true, false),
+        (whole, false, false, true),
+        // No read has told that nothing is left.
+        (OK.len(), false, true, true),
+        // A caller had it last, out of the poller's sight.
+        (whole, true, true, true),
+    ] {
+        let mut sim = Sim::limited(2, 0);
+        let first = sim.go(get(HOST));
+        sim.peer(0).limit_reads(reads);
+        sim.peer(0).send(OK);
+        sim.settle();
+        assert_eq!(first.status(), Some(200));
+        if by_caller {
+            let mut caller = sim.lend(get(HOST));
+            sim.peer(0).send(OK);
+            assert_eq!(caller.pump(&sim).ok(), Some(true));
+            caller.put(&sim, secs(15));
+        }
+        sim.peer(0).received();
+        sim.peer(0).send_untold("surplus");
+        let ask = get(HOST);
+        sim.go(if may_resend { ask.may_resend() } else { ask });
+        let case = (reads, by_caller, may_resend);
+        assert_eq!(sim.peer(0).is_closed(), is_probed, "{case:?}");
+        assert_eq!(sim.peer(0).received().is_empty(), is_probed, "{case:?}");
+        assert_eq!(sim.world.wires(), 1 + usize::from(is_probed), "{case:?}");
+    }
+}
