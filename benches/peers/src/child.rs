@@ -8,7 +8,7 @@ use crate::messages;
 use crate::meter::{Figures, Meter};
 use crate::plan::Shape;
 use crate::usage::{anonymous_memory, die_with_parent, raise_descriptors, status};
-use crate::{Error, Outcome};
+use crate::{Error, Outcome, apart};
 
 /// What came out, a request unless it says otherwise. Null where it does not
 /// apply.
@@ -40,6 +40,10 @@ impl Sample {
 pub(crate) fn run(task: &Task) -> Outcome {
     die_with_parent()?;
     raise_descriptors()?;
+    apart::prepare();
+    if task.workload.is_transfer() {
+        apart::client();
+    }
     // reqwest takes the process's provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let sample = match measure(task) {

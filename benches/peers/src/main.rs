@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod apart;
 mod args;
 mod bare_tls;
 mod child;

@@ -12,6 +12,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use rustls::server::UnbufferedServerConnection;
 
 use super::{Gate, echo};
+use crate::apart;
 use crate::bare_tls::BareTls;
 use crate::plan::{BLOCK, CHUNK, K64, SMALL};
 use crate::repeat::repeat;
@@ -110,6 +111,7 @@ pub(super) fn serve(stream: &mut impl Stream, gate: &Gate) -> io::Result<()> {
             }
         };
         let request = Request::parse(&buffer[..end]);
+        apart::server(request.is_transfer());
         if let Some(key) = &request.socket {
             return echo::serve(stream, key, &buffer[end..filled]);
         }
@@ -255,6 +257,11 @@ enum Route {
 }
 
 impl Request {
+    /// Whether it is a large body that counts here, one way or the other.
+    fn is_transfer(&self) -> bool {
+        matches!(self.route, Route::Bytes(_) | Route::Chunked(_)) || self.body > K64 as u64
+    }
+
     pub(super) fn parse(head: &[u8]) -> Self {
         let mut lines = head.split(|byte| *byte == b'\n');
         let path = lines

@@ -100,6 +100,7 @@ impl Drop for Server {
 pub(crate) fn run(folder: &Path) -> Outcome {
     crate::usage::die_with_parent()?;
     crate::usage::raise_descriptors()?;
+    crate::apart::prepare();
     let (plain, many, tls) = (listener()?, listener()?, listener()?);
     let doors = Doors {
         plain: plain.local_addr()?,
