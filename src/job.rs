@@ -142,8 +142,6 @@ pub(crate) struct Exchange {
     /// Not on a connection that has served before: what one swallowed, another
     /// may swallow, too.
     pub(crate) fresh: bool,
-    /// If the connection turns out to be dead, it goes on another and no harm is done.
-    pub(crate) may_resend: bool,
     /// It rests until then, without a connection: what failed is tried again
     /// after a while (SPEC Y2).
     pub(crate) not_before: Option<Instant>,

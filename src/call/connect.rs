@@ -61,7 +61,6 @@ pub(crate) fn for_connection(
         upload: Upload::default(),
         limits,
         fresh: false,
-        may_resend: false,
         not_before: None,
         bare: true,
         proxy_authorization: None,

@@ -276,10 +276,6 @@ impl Call {
         self.attempts += 1;
         let fresh = std::mem::take(&mut self.fresh);
         let settings = self.settings();
-        let may_resend = settings.retry_stale
-            && !self.retried
-            && self.request.body.is_none()
-            && is_idempotent(&self.request.method);
         let limits = ExchangeLimits {
             total: self.deadline,
             connect: settings.timeouts.connect,
@@ -299,7 +295,6 @@ impl Call {
             upload,
             limits,
             fresh,
-            may_resend,
             not_before: None,
             bare: false,
             proxy_authorization,

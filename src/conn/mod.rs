@@ -80,8 +80,6 @@ pub(crate) struct Conn<S> {
     until: Option<Instant>,
     /// Its name at the reactor's poller, if that watches it.
     token: Option<Token>,
-    /// How often the poller that watches it had waited when it came home.
-    rested: u64,
 }
 
 /// Takes what arrives.
@@ -142,7 +140,6 @@ impl<S: Stream> Conn<S> {
             max_read: MAX_READ,
             until: None,
             token,
-            rested: 0,
         }
     }
 
@@ -579,27 +576,6 @@ impl<S: Stream> Conn<S> {
     /// Whether the peer still seems to be there (SPEC P4).
     pub(crate) fn probe(&mut self) -> bool {
         self.link.probe()
-    }
-
-    /// Whether the poller, which has waited so often, would have told if anything had
-    /// come since the last response.
-    pub(crate) fn is_quiet(&self, waits: u64) -> bool {
-        self.token.is_some() && self.rested < waits && self.link.is_drained()
-    }
-
-    /// Whether it still stands, by what the poller has told. False: it is to be
-    /// [probed](Self::probe).
-    pub(crate) fn stands_quiet(&mut self, waits: u64) -> bool {
-        let quiet = self.is_quiet(waits);
-        if quiet {
-            self.link.trust_the_poller();
-        }
-        quiet
-    }
-
-    /// It comes home, or into the poller's sight, when that has waited so often.
-    pub(crate) fn note_rest(&mut self, waits: u64) {
-        self.rested = waits;
     }
 
     /// Before it is dropped: says goodbye where the protocol has one, or resets

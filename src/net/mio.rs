@@ -96,14 +96,12 @@ impl Net for MioNet {
         source::deregister(self.poll.registry(), &mut Arc::clone(socket));
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout.map(round_up)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        let mut told = 0;
         for event in &self.events {
-            told += 1;
             if event.token() == WAKER {
                 continue;
             }
@@ -118,7 +116,7 @@ impl Net for MioNet {
                 },
             });
         }
-        Ok(told < EVENTS)
+        Ok(())
     }
 }
 
@@ -319,7 +317,7 @@ impl Stream for MioStream {
 
     /// As epoll(7) and kqueue have it for sockets. What a transport's own stream does
     /// nobody knows.
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "websocket"))]
     fn tells_of_more(&self) -> bool {
         self.socket.carrier.is_none()
     }

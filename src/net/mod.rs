@@ -55,9 +55,8 @@ pub(crate) trait Net {
     fn unwatch(&mut self, socket: &Shared<Self>);
 
     /// Waits for readiness, at most `timeout`, and appends what is ready.
-    /// An interrupted or woken wait returns with nothing. True: this was all there
-    /// was to tell.
-    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool>;
+    /// An interrupted or woken wait returns with nothing.
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 }
 
 /// The handle of a network's sockets.
@@ -88,6 +87,7 @@ pub(crate) trait Stream: Send + 'static {
 
     /// Whether a read that fills less than its room has emptied the socket, so that
     /// a watcher is told of what comes next.
+    #[cfg(feature = "websocket")]
     fn tells_of_more(&self) -> bool {
         false
     }

@@ -378,7 +378,7 @@ impl Net for SimNet {
         self.0.state().unwatch(socket.1);
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let (before, until) = {
             let mut state = self.0.state();
             state.idle = false;
@@ -394,7 +394,7 @@ impl Net for SimNet {
             let mut state = self.0.state();
             state.collect(ready);
             if !ready.is_empty() || std::mem::take(&mut state.rung) {
-                return Ok(true);
+                return Ok(());
             }
             match state.agenda.first_entry() {
                 Some(first) if first.key().0 <= until => {
@@ -407,7 +407,7 @@ impl Net for SimNet {
                     state.now = state.now.max(until);
                     // Once the clock has moved, something may be due.
                     state.idle = state.now == before && timeout != Some(Duration::ZERO);
-                    return Ok(true);
+                    return Ok(());
                 }
             }
         }
@@ -453,6 +453,7 @@ impl Stream for SimStream {
         state.tell(socket.1, true, true);
     }
 
+    #[cfg(feature = "websocket")]
     fn tells_of_more(&self) -> bool {
         // A wire whose reads are limited stands for a transport that cuts them.
         self.0.state().wires[self.1].max_read == usize::MAX
@@ -564,6 +565,7 @@ impl Peer {
     }
 
     /// The same, and the watcher hears of it too late.
+    #[cfg(feature = "websocket")]
     pub(crate) fn send_untold(&self, bytes: impl AsRef<[u8]>) {
         let mut state = self.world.state();
         state.wires[self.n].to_client.extend(bytes.as_ref());

@@ -6,9 +6,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::{IdleId, Key};
+use crate::sync::this_thread;
 
-/// How many of the newest are looked at for a better one.
-const NEAR: usize = 32;
+/// How many of the newest are looked at for one that this thread has had.
+const NEAR: usize = 8;
 
 /// A connection in the idle set, or granted out of it.
 pub(super) struct Idle<K, C> {
@@ -37,21 +38,18 @@ pub(super) struct Waiter<K> {
 }
 
 impl<K: Key, C> Host<K, C> {
-    /// The newest idle connection of `key` that has not expired, and of the newest, up
-    /// to [`NEAR`], one that is `better` than others. Expired ones stay for the look:
-    /// closing a connection takes more than dropping it, and is the steward's.
-    pub(super) fn newest(
-        &mut self,
-        key: &K,
-        clock: Option<Instant>,
-        better: impl Fn(&Idle<K, C>) -> bool,
-    ) -> Option<Idle<K, C>> {
+    /// The newest idle connection of `key` that has not expired; among the few newest,
+    /// one that this thread has had before, for its memory is near. Expired ones
+    /// stay for the look: closing a connection takes more than dropping it,
+    /// and is the steward's.
+    pub(super) fn newest(&mut self, key: &K, clock: Option<Instant>) -> Option<Idle<K, C>> {
         let fits = |idle: &Idle<K, C>| idle.key == *key && !is_due(idle.expires, clock);
+        let here = this_thread();
         let (mut at, mut newest) = (self.idle.len(), None);
         for idle in self.idle.iter().rev() {
             at -= 1;
             if fits(idle) {
-                if better(idle) {
+                if idle.by == here {
                     return Some(self.idle.remove(at));
                 }
                 newest = newest.or(Some(at));

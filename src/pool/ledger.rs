@@ -132,14 +132,9 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
     /// A slot at once, or a place in the queue. By the first invariant a
     /// waiter that is eligible means that the total limit is reached, so
     /// whoever finds both limits open overtakes nobody.
-    pub(super) fn checkout(
-        &mut self,
-        key: &K,
-        better: impl Fn(&C) -> bool,
-        waker: impl FnOnce() -> Waker,
-    ) -> Found<K, C> {
+    pub(super) fn checkout(&mut self, key: &K, waker: impl FnOnce() -> Waker) -> Found<K, C> {
         let host = key.host();
-        match self.find(key, |idle| better(&idle.conn)) {
+        match self.lend(key) {
             Lendable::Slot(grant) => return Found::Slot(grant),
             Lendable::Closed => return Found::Closed,
             Lendable::Busy => {}
@@ -159,14 +154,8 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         Found::Queued(seq)
     }
 
-    /// A slot at once, or nothing. Of the newest connections rather one that this
-    /// thread has had before, for its memory is near.
+    /// A slot at once, or nothing.
     pub(super) fn lend(&mut self, key: &K) -> Lendable<K, C> {
-        let here = this_thread();
-        self.find(key, |idle| idle.by == here)
-    }
-
-    fn find(&mut self, key: &K, better: impl Fn(&Idle<K, C>) -> bool) -> Lendable<K, C> {
         if self.closed {
             return Lendable::Closed;
         }
@@ -185,7 +174,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
         debug_assert!(self.fronts.is_empty(), "a waiter beside a free slot");
         self.in_use += 1;
         entry.in_use += 1;
-        Lendable::Slot(match entry.newest(key, clock, better) {
+        Lendable::Slot(match entry.newest(key, clock) {
             Some(idle) => {
                 self.idle -= 1;
                 Grant::Conn(idle)
@@ -408,7 +397,7 @@ impl<K: Key, C: Pooled> Ledger<K, C> {
             self.waiting -= 1;
             self.in_use += 1;
             entry.in_use += 1;
-            let grant = match entry.newest(&waiter.key, clock, |_| true) {
+            let grant = match entry.newest(&waiter.key, clock) {
                 Some(idle) => {
                     self.idle -= 1;
                     Grant::Conn(idle)

@@ -45,14 +45,14 @@ fn pool() -> (LoomPool, Instant) {
 }
 
 fn lent(pool: &LoomPool, now: Instant) -> Lent<u8, u8> {
-    match pool.checkout(&1, now, |_| true, || Waker::noop().clone()) {
+    match pool.checkout(&1, now, || Waker::noop().clone()) {
         Checkout::Dial(permit) => permit.adopt(7),
         _ => panic!("an empty pool gives a permit"),
     }
 }
 
 fn queued(pool: &LoomPool, now: Instant) -> Ticket<u8, u8> {
-    match pool.checkout(&1, now, |_| true, || Waker::noop().clone()) {
+    match pool.checkout(&1, now, || Waker::noop().clone()) {
         Checkout::Queued(ticket) => ticket,
         _ => panic!("a full pool queues"),
     }
@@ -65,7 +65,7 @@ fn obtain(pool: &LoomPool, key: u8, now: Instant) -> Option<Result<Lent<u8, u8>,
     block_on(poll_fn(|cx| {
         let claim = match ticket.take() {
             Some(waiting) => Ticket::claim(waiting),
-            None => match pool.checkout(&key, now, |_| true, || cx.waker().clone()) {
+            None => match pool.checkout(&key, now, || cx.waker().clone()) {
                 Checkout::Taken(lent) => Claim::Taken(lent),
                 Checkout::Dial(permit) => Claim::Dial(permit),
                 Checkout::Queued(ticket) => Claim::Waiting(ticket),

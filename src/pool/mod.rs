@@ -201,19 +201,16 @@ impl<K: Key, C: Pooled> Pool<K, C> {
     }
 
     /// A connection of `key`: an idle one, else a permit to dial, else a place
-    /// in the queue (SPEC C8). Only then is `waker` called, under the lock, as is
-    /// `better`, which tells whether an idle connection is better than others and must
-    /// be trivial.
+    /// in the queue (SPEC C8). Only then is `waker` called, under the lock.
     pub(crate) fn checkout(
         self: &Arc<Self>,
         key: &K,
         now: Instant,
-        better: impl Fn(&C) -> bool,
         waker: impl FnOnce() -> Waker,
     ) -> Checkout<K, C> {
         self.settle(|ledger, _| {
             ledger.observe(now);
-            match ledger.checkout(key, better, waker) {
+            match ledger.checkout(key, waker) {
                 Found::Slot(grant) => {
                     // Made here, so that a panic in the aftermath frees it.
                     let permit = self.permit(key.clone());

@@ -280,7 +280,7 @@ impl Model {
             variant: self.random.below(VARIANTS),
         };
         let (woken, waker) = Count::new();
-        match self.pool.checkout(&key, self.now, |_| true, || waker) {
+        match self.pool.checkout(&key, self.now, || waker) {
             Checkout::Taken(lent) => self.lent.push(lent),
             Checkout::Dial(permit) => self.permits.push(permit),
             Checkout::Queued(ticket) => self.tickets.push(Waiting { ticket, key, woken }),

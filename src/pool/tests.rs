@@ -137,7 +137,7 @@ impl<C: Pooled> Claim<TestKey, C> {
 
 /// A checkout whose waker, if it is made, wakes nobody.
 fn checkout(pool: &TestPool, key: TestKey, now: Instant) -> Checkout<TestKey, Conn> {
-    pool.checkout(&key, now, |_| true, || Waker::noop().clone())
+    pool.checkout(&key, now, || Waker::noop().clone())
 }
 
 fn counts(pool: &TestPool) -> (usize, usize, usize) {
@@ -151,19 +151,16 @@ fn reuse_else_dial_else_wait() {
     let now = Instant::now();
     let pool = pool(1, 0);
     let no_waker = || -> Waker { unreachable!("only made when queued") };
-    let lent = pool
-        .checkout(&A, now, |_| true, no_waker)
-        .dial()
-        .adopt(conn(1));
+    let lent = pool.checkout(&A, now, no_waker).dial().adopt(conn(1));
     assert_eq!(counts(&pool), (1, 0, 0));
     assert_eq!(*lent.key(), A);
     lent.put(|_, _| (), secs(now, 15));
     assert_eq!(counts(&pool), (0, 1, 0));
-    let lent = pool.checkout(&A, now, |_| true, no_waker).taken();
+    let lent = pool.checkout(&A, now, no_waker).taken();
     assert_eq!(lent.name, 1);
 
     let (count, waker) = Count::new();
-    let ticket = pool.checkout(&A, now, |_| true, || waker).queued();
+    let ticket = pool.checkout(&A, now, || waker).queued();
     assert_eq!(counts(&pool), (1, 0, 1));
     let ticket = ticket.claim().waiting();
     assert_eq!(count.woken(), 0);
@@ -434,7 +431,7 @@ fn a_closed_pool_gives_and_keeps_nothing() {
     let [one, two] = [1, 2].map(|name| checkout(&pool, A, now).dial().adopt(conn(name)));
     let granted = checkout(&pool, A, now).queued();
     let (count, waker) = Count::new();
-    let waiting = pool.checkout(&A, now, |_| true, || waker).queued();
+    let waiting = pool.checkout(&A, now, || waker).queued();
     let dropped = checkout(&pool, B, now).queued();
     one.put(|_, _| (), secs(now, 15));
     let closed = pool.close().conns;
@@ -469,9 +466,7 @@ fn a_connection_is_dropped_before_its_slot_is_free() {
     });
     let in_use = Arc::new(AtomicUsize::new(9));
     let dial = || {
-        let permit = pool
-            .checkout(&A, now, |_| true, || Waker::noop().clone())
-            .dial();
+        let permit = pool.checkout(&A, now, || Waker::noop().clone()).dial();
         permit.adopt(Spy(Arc::clone(&pool), Arc::clone(&in_use)))
     };
     dial().discard();
@@ -479,7 +474,7 @@ fn a_connection_is_dropped_before_its_slot_is_free() {
     // An expired one, which a checkout leaves to the sweep.
     dial().put(|_, _| (), secs(now, 1));
     let permit = pool
-        .checkout(&A, secs(now, 2), |_| true, || Waker::noop().clone())
+        .checkout(&A, secs(now, 2), || Waker::noop().clone())
         .dial();
     drop(permit);
     drop(pool.look(secs(now, 2)));
@@ -509,14 +504,14 @@ fn panics_of_others_lose_no_slot() {
     });
     let noop = || Waker::noop().clone();
     let hostile = || Waker::from(Arc::new(Hostile));
-    let lent = pool.checkout(&A, now, |_| true, noop).dial().adopt(Bomb);
-    let first = pool.checkout(&A, now, |_| true, hostile).queued();
-    let second = pool.checkout(&A, now, |_| true, noop).queued();
+    let lent = pool.checkout(&A, now, noop).dial().adopt(Bomb);
+    let first = pool.checkout(&A, now, hostile).queued();
+    let second = pool.checkout(&A, now, noop).queued();
     assert!(panic::catch_unwind(AssertUnwindSafe(|| drop(lent))).is_err());
     drop(first.claim().dial());
     let lent = second.claim().dial().adopt(Bomb);
     // A waker that cannot even be made.
-    let made = AssertUnwindSafe(|| drop(pool.checkout(&A, now, |_| true, || panic!("no waker"))));
+    let made = AssertUnwindSafe(|| drop(pool.checkout(&A, now, || panic!("no waker"))));
     assert!(panic::catch_unwind(made).is_err());
     assert_eq!(pool.stats().waiting, 0);
     // An expired connection that panics when it goes.

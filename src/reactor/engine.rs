@@ -55,8 +55,6 @@ pub(crate) struct Engine<N: Net> {
     pub(super) unfinished: Unfinished,
     /// Read after each wait, and when there is mail.
     pub(super) now: Instant,
-    /// Waits after which all that had come was told.
-    pub(super) waits: u64,
     commands: Vec<Command>,
     events: Vec<Ready>,
     poll_failures: u32,
@@ -141,7 +139,6 @@ impl<N: Net> Engine<N> {
             timers: Timers::default(),
             unfinished: Unfinished::default(),
             now,
-            waits: 0,
             commands: Vec::new(),
             events: Vec::new(),
             poll_failures: 0,
@@ -199,10 +196,7 @@ impl<N: Net> Engine<N> {
         // First, so that no checkout and no grant meets one that has expired.
         self.look();
         match polled {
-            Ok(all) => {
-                self.waits += u64::from(all);
-                self.poll_failures = 0;
-            }
+            Ok(()) => self.poll_failures = 0,
             Err(error) => {
                 log::error!("waiting for sockets failed: {error}");
                 self.poll_failures += 1;

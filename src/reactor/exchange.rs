@@ -90,9 +90,7 @@ impl<N: Net> Engine<N> {
         }
         let checkout = {
             let nudge = || self.nudge(id);
-            let waits = self.waits;
-            let quiet = |conn: &Pooled<N>| conn.is_quiet(waits);
-            self.pool.checkout(&exchange.key, self.now, quiet, nudge)
+            self.pool.checkout(&exchange.key, self.now, nudge)
         };
         match checkout {
             Checkout::Taken(lent) => self.take(id, exchange, connect, lent),
@@ -138,11 +136,7 @@ impl<N: Net> Engine<N> {
         connect: ConnectLimit,
         mut lent: Lent<PoolKey, Pooled<N>>,
     ) {
-        let stands = match exchange.may_resend {
-            true => lent.stands_quiet(self.waits) || lent.probe(),
-            false => lent.probe(),
-        };
-        if !exchange.fresh && stands {
+        if !exchange.fresh && lent.probe() {
             return match self.watch(&mut lent) {
                 Ok(token) => self.assign(id, exchange, token, lent),
                 Err(error) => {

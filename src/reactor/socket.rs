@@ -255,12 +255,8 @@ impl<N: Net> Engine<N> {
 
     /// Brings the connection of an idle place home.
     fn put(&mut self, token: Token, lent: Lent<PoolKey, Pooled<N>>, until: Instant) {
-        let (mut noted, waits) = (None, self.waits);
-        let note = |id, conn: &mut Pooled<N>| {
-            noted = Some(id);
-            conn.note_rest(waits);
-        };
-        lent.put(note, until);
+        let mut noted = None;
+        lent.put(|id, _| noted = Some(id), until);
         if let Some(Socket::Idle { id, expires, .. }) = self.sockets.get_mut(token) {
             (*id, *expires) = (noted, until);
         }
@@ -371,7 +367,6 @@ impl<N: Net> Engine<N> {
             return;
         }
         let look = self.pool.look(self.now);
-        let waits = self.waits;
         for mut conn in look.expired {
             self.close_conn(&mut conn);
         }
@@ -388,10 +383,9 @@ impl<N: Net> Engine<N> {
             let watched = self.net.watch(&idle.socket, token).is_ok();
             // Somebody may have taken it meanwhile; it is theirs then.
             let noted = watched
-                && self.pool.with_idle(&idle.key, idle.id, |conn| {
-                    conn.set_token(Some(token));
-                    conn.note_rest(waits);
-                });
+                && self
+                    .pool
+                    .with_idle(&idle.key, idle.id, |conn| conn.set_token(Some(token)));
             if !noted {
                 if watched {
                     self.net.unwatch(&idle.socket);

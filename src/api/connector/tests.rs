@@ -71,7 +71,7 @@ fn beside_held_locks(connector: &Connector, run: impl FnOnce() + std::marker::Se
             let _ = released.recv_timeout(2 * WATCHDOG);
             Waker::noop().clone()
         };
-        drop(inner.pool.checkout(&key, now, |_| true, waker));
+        drop(inner.pool.checkout(&key, now, waker));
         drop(permit);
         drop(state);
     });
@@ -145,7 +145,6 @@ fn asked() -> Box<Exchange> {
         upload: Upload::default(),
         limits: ExchangeLimits::none(),
         fresh: false,
-        may_resend: false,
         not_before: None,
         bare: false,
         proxy_authorization: None,

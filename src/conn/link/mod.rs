@@ -384,19 +384,6 @@ impl<S: Stream> Link<S> {
             .is_some_and(|tls| !tls.outgoing().is_empty() || self.wire.has_outgoing())
     }
 
-    /// Whether all that has come was read, as far as the poller that watches has told.
-    pub(crate) fn is_drained(&self) -> bool {
-        let wire = &self.wire;
-        let was_emptied = wire.was_short && wire.stream.tells_of_more();
-        self.tls.is_none() && !self.hung_up && (was_emptied || !wire.readable)
-    }
-
-    /// In the place of [`probe`](Self::probe), where it [is drained](Self::is_drained):
-    /// whatever comes from here on is told of.
-    pub(crate) fn trust_the_poller(&mut self) {
-        self.wire.readable = false;
-    }
-
     /// Whether an idle link still stands: quiet, or, under TLS, with nothing
     /// but session tickets and key updates to read (SPEC P4). The server may
     /// yet close it the next moment; this only weeds out what is known dead.

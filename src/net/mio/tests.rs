@@ -73,32 +73,3 @@ fn all_that_is_written_goes_through_the_transport() {
         (&b""[..], &b"words, goodbye"[..])
     );
 }
-
-/// Where more has happened than one wait tells of, what it does not tell means nothing.
-#[test]
-fn a_wait_says_whether_it_has_told_all() {
-    let (mut net, alarm) = MioNet::new().expect("a poller");
-    let mut ready = Vec::new();
-    let mut wait = |net: &mut MioNet| {
-        ready.clear();
-        let all = net.poll(Some(Duration::ZERO), &mut ready).expect("a wait");
-        (all, ready.len())
-    };
-    assert_eq!(wait(&mut net), (true, 0));
-    alarm.ring();
-    assert_eq!(wait(&mut net), (true, 0), "the alarm is nobody's news");
-    let sockets: Vec<_> = (0..EVENTS + 10)
-        .map(|token| {
-            let (one, other) = UnixStream::pair().expect("a pair");
-            let socket = Arc::new(Socket {
-                carrier: None,
-                descriptor: one.into(),
-            });
-            net.watch(&socket, Token(token)).expect("it is watched");
-            (socket, other)
-        })
-        .collect();
-    let (all, told) = wait(&mut net);
-    assert_eq!((all, told), (false, EVENTS));
-    drop(sockets);
-}

@@ -286,8 +286,7 @@ fn queue_against_park() {
                 }
             })
         };
-        let Checkout::Queued(ticket) = pool.checkout(&KEY, now, |_| true, || Waker::noop().clone())
-        else {
+        let Checkout::Queued(ticket) = pool.checkout(&KEY, now, || Waker::noop().clone()) else {
             panic!("the one slot is in use");
         };
         drop(pool.unpark_all());

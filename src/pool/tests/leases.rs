@@ -107,7 +107,7 @@ fn a_lease_comes_home_and_serves_whoever_waits() {
 
     let lease = pool.lend(&A, now, ONE).taken();
     let (count, waker) = Count::new();
-    let ticket = pool.checkout(&A, now, |_| true, || waker).queued();
+    let ticket = pool.checkout(&A, now, || waker).queued();
     assert_eq!(lease.put(secs(now, 15), now), Tell::Nothing, "planned");
     assert_eq!(count.woken(), 1);
     assert_eq!(counts(&pool), (1, 0, 0));

@@ -36,7 +36,6 @@ pub(super) struct Ask {
     total: Option<Duration>,
     limits: ExchangeLimits,
     fresh: bool,
-    may_resend: bool,
     route: Option<Route>,
     proxy_authorization: Option<HeaderValue>,
     script: VecDeque<Step>,
@@ -67,7 +66,6 @@ pub(super) fn get(host: &str) -> Ask {
         limits: ExchangeLimits::none(),
         script: VecDeque::new(),
         fresh: false,
-        may_resend: false,
         route: None,
         proxy_authorization: None,
         #[cfg(feature = "tls")]
@@ -198,12 +196,6 @@ impl Ask {
         self
     }
 
-    /// It does no harm to send it once more.
-    pub(super) fn may_resend(mut self) -> Self {
-        self.may_resend = true;
-        self
-    }
-
     pub(super) fn panics(mut self) -> Self {
         self.script.push_back(Step::Panic);
         self
@@ -248,7 +240,6 @@ impl Ask {
             },
             limits: self.limits,
             fresh: self.fresh,
-            may_resend: self.may_resend,
             not_before: None,
             bare: false,
             proxy_authorization: self.proxy_authorization.map(Box::new),
