@@ -12,6 +12,7 @@ pub(crate) mod link;
 pub(crate) mod outgoing;
 mod pace;
 mod raw;
+mod scratch;
 mod timing;
 #[cfg(feature = "tls")]
 mod tls;

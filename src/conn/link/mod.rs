@@ -21,8 +21,9 @@ use std::io;
 
 use bytes::BytesMut;
 
-use self::wire::{Fill, SCRATCH, Wire, read_plain};
+use self::wire::{Fill, Wire, read_plain};
 use super::outgoing::Outgoing;
+use super::scratch::SCRATCH;
 use super::tls::{TlsFault, TlsSession};
 use super::tunnel::Detour;
 use crate::job::LinkFacts;

@@ -9,12 +9,12 @@
 //! socket ◀── outer.outgoing ◀─ encrypt ────────── inner.outgoing
 //! ```
 
-use std::cell::Cell;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
 
 use super::{HANDSHAKE_READ, LinkFault, MAX_BARREN, MAX_CIPHERTEXT};
+use crate::conn::scratch::{self, SCRATCH};
 use crate::conn::tls::TlsSession;
 use crate::net::Stream;
 
@@ -270,13 +270,6 @@ fn read_into<S: Stream>(stream: &mut S, into: &mut Vec<u8>, waits: bool) -> io::
     }
 }
 
-/// Reads up to this go into a buffer that the thread keeps for them.
-pub(super) const SCRATCH: usize = 8 * 1024;
-
-thread_local! {
-    static SCRATCHES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 pub(super) fn read_plain<S: Stream>(
     stream: &mut S,
     into: &mut BytesMut,
@@ -288,12 +281,10 @@ pub(super) fn read_plain<S: Stream>(
     // little of its buffer is copied, so that a piece that waits for its reader
     // keeps not much more alive than itself.
     if room <= SCRATCH {
-        let mut buffer = SCRATCHES.try_with(Cell::take).unwrap_or_default();
-        buffer.reserve_exact(SCRATCH);
+        let mut buffer = scratch::take();
         let read = read_into(stream, &mut buffer, waits);
         append(into, &buffer);
-        buffer.clear();
-        let _ = SCRATCHES.try_with(|scratch| scratch.set(buffer));
+        scratch::give(buffer);
         return read;
     }
     if into.is_empty() {
