@@ -168,10 +168,13 @@ impl Session {
     }
 
     /// # Errors
-    /// The session was built with a mistake, or is closed.
+    /// The session was built with a mistake, or is closed, or this is a child of the
+    /// process that built it.
     pub(super) fn usable(&self) -> Result<(), Error> {
         match &self.inner.mistake {
             Some(mistake) => Err(mistake.clone()),
+            // Before any lock: it may be held for ever here.
+            None if !self.inner.connector.is_home() => Err(Error::closed()),
             None if self.inner.closed.load(Ordering::Acquire) => Err(Error::closed()),
             // Whether its connector is closed comes out on the way there.
             None => Ok(()),

@@ -579,3 +579,34 @@ fn leases_cross_threads() {
     is_send::<Revocation<TestKey, Conn>>();
     is_send::<Look<TestKey, Conn>>();
 }
+
+/// A thread goes on with the connection it had, though others have brought theirs home
+/// since: not with one that has expired or is of another key, nor with one that lies deep.
+#[test]
+fn a_thread_is_lent_what_it_brought_home() {
+    let now = Instant::now();
+    let later = secs(now, 2);
+    for (own_key, life, others, lent) in [
+        (A, 9, 1, 0),
+        (A, 9, 7, 0),
+        (A, 9, 8, 8),
+        (A, 1, 7, 7),
+        // Of the same host.
+        (A2, 9, 7, 7),
+    ] {
+        let pool = pool(0, 0);
+        let own = opened(&pool, own_key, LeaseId(0), 0, now);
+        let rest: Vec<_> = (1..=others)
+            .map(|name| opened(&pool, A, LeaseId(u64::from(name)), name, now))
+            .collect();
+        own.put(secs(now, life), now);
+        let put = || {
+            for lease in rest {
+                lease.put(secs(now, 9), now);
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(put).join().expect("it puts them all"));
+        let lease = pool.lend(&A, later, ONE).taken();
+        assert_eq!(lease.name, lent, "{others} others");
+    }
+}
