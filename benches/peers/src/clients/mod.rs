@@ -157,10 +157,10 @@ pub(crate) fn named(name: &str, job: &Job) -> Result<Box<dyn Client>, Error> {
 /// What transfers are read into; also for small bodies, which touch little of it.
 type Scratch = Vec<u8>;
 
-/// As much as the processor's second cache holds: larger reads spare calls and
-/// cost more than they spare.
+/// What a reader finds at once where it falls behind: smaller reads wake it, and whoever
+/// writes has to do that, more often than they spare memory.
 fn scratch() -> Scratch {
-    vec![0; BLOCK.len()]
+    vec![0; 4 * BLOCK.len()]
 }
 
 /// Reads to the end, keeps nothing, and counts.
