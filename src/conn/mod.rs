@@ -43,7 +43,7 @@ const FIRST_READ: usize = 8 * 1024;
 
 /// Reads grow to this while a body keeps filling them, or to what may wait for
 /// its reader.
-const MAX_READ: usize = 256 * 1024;
+const MAX_READ: usize = 512 * 1024;
 
 /// How much one pump may move before others get their turn.
 const TURN: usize = 256 * 1024;
