@@ -8,7 +8,7 @@ use std::io;
 
 use miohttp::{Connector, Error, Kind, Phase, Session, TlsConfig};
 use support::tls::ca_pem;
-use support::{Certificate, Peer, PeerConn, TlsOptions, ok};
+use support::{Certificate, Peer, PeerConn, TlsOptions, no_slot_in_use, ok};
 
 /// TLS that trusts the peers' authority.
 fn trusting() -> TlsConfig {
@@ -106,7 +106,7 @@ fn every_bad_certificate_is_refused_and_says_so() {
             "nothing was sent to {certificate:?}"
         );
     }
-    assert_eq!(session.connector().stats().in_use, 0);
+    no_slot_in_use(session.connector());
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_peer_that_does_not_speak_tls_is_a_tls_error() {
         assert_eq!(error.phase(), Some(Phase::Tls));
         assert_eq!(error.peer(), Some(peer.address()));
         assert!(error.is_connect());
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
     }
     // The other way round: a TLS peer asked in plain HTTP.
     let peer = Peer::serve_tls(TlsOptions::default(), |_| ok(""));
@@ -294,7 +294,7 @@ fn a_body_that_only_the_end_delimits_needs_close_notify() {
         (error.kind(), error.phase()),
         (Kind::Disconnected, Some(Phase::Head))
     );
-    assert_eq!(session.connector().stats().in_use, 0);
+    no_slot_in_use(session.connector());
 }
 
 #[test]

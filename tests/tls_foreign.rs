@@ -24,7 +24,7 @@ use miohttp::rustls::{
 };
 use miohttp::{Connector, Kind, Proxy, Session, Timeout, TlsConfig};
 use support::tls::ca_pem;
-use support::{Gate, Peer, TlsOptions, WATCHDOG, enter, ok};
+use support::{Gate, Peer, TlsOptions, WATCHDOG, enter, no_slot_in_use, ok};
 
 /// Accepts whom it likes, after whatever it does.
 struct Verifier<F> {
@@ -217,7 +217,7 @@ fn giving_up_frees_the_slot_while_it_still_blocks() {
         // Its server learns of it before the verifier has said a word.
         peer.wait_for_ends(1);
         session.connector().close();
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
     }
     gate.open();
 }
@@ -237,7 +237,7 @@ fn closing_waits_for_no_verifier() {
             assert_eq!(pending.wait().expect_err("closed").kind(), Kind::Closed);
         }
         peer.wait_for_ends(12);
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
     }
     gate.open();
 }
@@ -264,7 +264,7 @@ fn more_than_there_are_threads_come_through_in_the_end() {
         let response = pending.wait().expect("an answer");
         assert_eq!(response.text().expect("a body"), format!("/{n}"));
     }
-    assert_eq!(session.connector().stats().in_use, 0);
+    no_slot_in_use(session.connector());
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_panic_fails_one_connection() {
         }
         let text = session.get(other.url("/")).send().expect("an answer");
         assert_eq!(text.text().expect("a body"), "plain");
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
     }
 }
 
@@ -364,6 +364,6 @@ fn a_panic_on_an_open_connection_fails_its_exchange() {
         }
         let started = session.get(other.url("/")).start_send();
         assert_eq!(started.wait().expect("an answer").status(), 200);
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
     }
 }

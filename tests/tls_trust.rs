@@ -8,7 +8,7 @@ use std::error::Error as _;
 
 use miohttp::{Connector, Error, Kind, Phase, Pin, Session, TlsConfig};
 use support::tls::{BELOW, Revoker, ca_der, ca_pem, revocation_list, sha256};
-use support::{Certificate, Peer, TlsOptions, ok};
+use support::{Certificate, Peer, TlsOptions, no_slot_in_use, ok};
 
 fn trusting() -> TlsConfig {
     let tls = TlsConfig::new().builtin_roots(false);
@@ -29,7 +29,7 @@ fn fetch(tls: &TlsConfig, options: &TlsOptions) -> Result<String, Error> {
     let peer = Peer::serve_tls(options.clone(), |_| ok("hello"));
     let [caller, reactor] = sessions(tls).map(|session| {
         let text = session.get(peer.url("/")).send().and_then(|r| r.text());
-        assert_eq!(session.connector().stats().in_use, 0);
+        no_slot_in_use(session.connector());
         text
     });
     match (&caller, &reactor) {

@@ -54,6 +54,17 @@ pub(crate) use tls::{Certificate, TlsOptions};
 /// what a loaded machine needs: it tells hanging from slow, nothing finer.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(20);
 
+/// Waits until no slot is in use. The reactor takes one for the moment in which it looks
+/// at an idle connection on which something came, as session tickets do.
+#[track_caller]
+pub(crate) fn no_slot_in_use(connector: &miohttp::Connector) {
+    let start = std::time::Instant::now();
+    while connector.stats().in_use > 0 {
+        assert!(start.elapsed() < WATCHDOG, "a slot is still in use");
+        std::thread::yield_now();
+    }
+}
+
 /// A door that a peer's script or a test waits at until the other opens it.
 ///
 /// It counts who stands before it, so a test can wait for sixteen connections
