@@ -20,28 +20,18 @@ fn main() {
 #[cfg(unix)]
 mod forks {
     use std::sync::mpsc;
-    use std::{env, panic, process, thread};
+    use std::{panic, process, thread};
 
     use fork::Fork;
     use miohttp::{Body, Connector, Kind, Response, Session, WebSocket};
 
     use crate::support::ws::{self, Handshake};
-    use crate::support::{Peer, WATCHDOG, ok};
+    use crate::support::{Peer, WATCHDOG, is_asked_for, ok};
 
     const NAME: &str = "a_child_by_fork_is_told_and_does_no_harm";
 
     pub(super) fn main() {
-        // As the harness would be asked.
-        let arguments: Vec<_> = env::args().skip(1).collect();
-        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-        if has("--list") {
-            if !has("--ignored") {
-                println!("{NAME}: test");
-            }
-            return;
-        }
-        let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
-        if has("--ignored") || (filters.peek().is_some() && !filters.any(|f| NAME.contains(&**f))) {
+        if !is_asked_for(NAME) {
             return;
         }
         for caller_drives in [true, false] {

@@ -27,17 +27,7 @@ fn main() {
         Ok(url) => return client(&url),
         Err(_) => {}
     }
-    // As the harness would be asked.
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    if has("--list") {
-        if !has("--ignored") {
-            println!("{NAME}: test");
-        }
-        return;
-    }
-    let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
-    if has("--ignored") || (filters.peek().is_some() && !filters.any(|f| NAME.contains(&**f))) {
+    if !support::is_asked_for(NAME) {
         return;
     }
     if !cfg!(target_os = "linux") {

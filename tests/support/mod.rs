@@ -65,6 +65,22 @@ pub(crate) fn no_slot_in_use(connector: &miohttp::Connector) {
     }
 }
 
+/// Whether the one test of a program without a harness is to run, which is asked as a
+/// harness would be; told of, where it is only listed.
+pub(crate) fn is_asked_for(name: &str) -> bool {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--list") {
+        if !has("--ignored") {
+            println!("{name}: test");
+        }
+        return false;
+    }
+    let filters: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let is_meant = filters.is_empty() || filters.iter().any(|filter| name.contains(&***filter));
+    is_meant && !has("--ignored")
+}
+
 /// A door that a peer's script or a test waits at until the other opens it.
 ///
 /// It counts who stands before it, so a test can wait for sixteen connections
