@@ -171,6 +171,55 @@ fn retry_after_is_heeded_up_to_its_cap() {
     });
 }
 
+/// Lets so much time pass in which the client is silent.
+fn hear_nothing(conn: &PeerConn, length: Duration) -> std::io::Result<()> {
+    let mut socket = conn.socket()?;
+    socket.set_read_timeout(Some(length))?;
+    let heard = std::io::Read::read(&mut socket, &mut [0]);
+    socket.set_read_timeout(None)?;
+    assert!(heard.is_err(), "{heard:?}");
+    Ok(())
+}
+
+#[test]
+fn a_wait_before_another_try_counts_from_when_the_last_one_failed() {
+    // SPEC Y2: on a connection that has been silent for longer than that before.
+    const WAIT: Duration = Duration::from_millis(200);
+    const SILENCE: Duration = Duration::from_millis(300);
+    let failures: [fn(&mut PeerConn) -> std::io::Result<()>; 2] = [
+        |_| Ok(()),
+        // A head whose body is still to come.
+        |conn| conn.write("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\n"),
+    ];
+    for fail in failures {
+        each_way(|connector, send| {
+            let (told, failed) = std::sync::mpsc::channel();
+            let told = std::sync::Mutex::new(told);
+            let peer = Peer::start(move |conn| {
+                conn.request()?;
+                if conn.index() > 0 {
+                    let _ = support::enter(&told).send(Instant::now());
+                    return conn.write(ok("at last"));
+                }
+                hear_nothing(conn, SILENCE)?;
+                let _ = support::enter(&told).send(Instant::now());
+                fail(conn)?;
+                conn.close();
+                Ok(())
+            });
+            let policy = RetryPolicy::new().backoff(WAIT, WAIT).jitter(0.0);
+            let response = send(session(&connector, policy).get(peer.url("/"))).unwrap();
+            assert_eq!(
+                (response.attempts(), response.text().unwrap()),
+                (2, "at last".into())
+            );
+            let [first, second] = [0, 1].map(|_| failed.recv().expect("both have told"));
+            let waited = second.duration_since(first);
+            assert!(waited >= WAIT, "only {waited:?}");
+        });
+    }
+}
+
 #[test]
 fn whoever_waits_to_try_again_holds_no_slot() {
     // SPEC Y2, C3

@@ -104,7 +104,8 @@ pub(crate) struct Want {
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) deadline: Option<Instant>,
-    /// The wait has to be exact: a gap between bytes is being measured, or more.
+    /// The wait has to be exact: gaps between bytes are measured, now or as soon as
+    /// what is waited for has come, or a rate is.
     pub(crate) gap: bool,
 }
 
@@ -233,6 +234,10 @@ impl<S: Stream> Conn<S> {
         }
         if let Some(pace) = &mut self.pace {
             pace.resume(now);
+        }
+        if self.timing.read_is_due(now) {
+            // What came in time counts, though nobody has told of it yet.
+            self.link.suspect();
         }
         self.starved = false;
         let mut moved = 0;
@@ -493,7 +498,7 @@ impl<S: Stream> Conn<S> {
             read,
             write: !self.is_flushed(),
             deadline: self.deadline(),
-            gap: self.timing.is_read_armed() || self.pace.is_some(),
+            gap: self.timing.gap().is_some() || self.pace.is_some(),
         }
     }
 

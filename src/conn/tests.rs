@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Version};
@@ -122,6 +123,78 @@ fn small_pieces_behind_large_ones_pin_no_large_buffers() {
         "{held} bytes for {} of data",
         400 * 600
     );
+}
+
+fn get() -> RequestHead {
+    RequestHead {
+        method: Method::GET,
+        version: Version::HTTP_11,
+        fields: Fields::behind(b"/", 0),
+        body: BodyLength::Empty,
+        expect_continue: false,
+    }
+}
+
+#[test]
+fn what_came_before_a_gap_was_over_is_read_though_nothing_told_of_it() {
+    // SPEC T4
+    const GAP: Duration = Duration::from_secs(1);
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".to_vec();
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+    let mut link = Link::new(Pieces(vec![head]), peer, None, None);
+    link.suspect();
+    assert!(link.establish().unwrap());
+    let mut conn = Conn::new(link, None);
+    let limits = ExchangeLimits {
+        sock_read: Some(GAP),
+        ..ExchangeLimits::none()
+    };
+    let now = Instant::now();
+    conn.assign(&get(), Upload::Nothing, &limits, now);
+    let mut kept = Keep(Vec::new());
+    let pumped = conn.pump(now, &mut kept).unwrap();
+    assert!(matches!(pumped, Pumped::Wants(want) if want.deadline == Some(now + GAP)));
+    // It comes in time, while nobody looks.
+    conn.link().stream_mut().0.push(b"so".to_vec());
+    let late = now + GAP;
+    let pumped = conn.pump(late, &mut kept).unwrap();
+    assert!(matches!(pumped, Pumped::Wants(want) if want.deadline == Some(late + GAP)));
+    assert_eq!(kept.0, ["so"]);
+    // And then nothing does.
+    let fault = conn.pump(late + GAP, &mut kept).unwrap_err();
+    assert!(matches!(fault, ConnFault::SockRead(Some(GAP))), "{fault:?}");
+}
+
+#[test]
+fn gaps_that_are_yet_to_be_measured_ask_for_exact_waits_too() {
+    // SPEC T4, Q11: the gap counts from when the body is out, which the wait for
+    // `100 Continue` is before.
+    let wants = |sock_read| {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+        let mut link = Link::new(Pieces(Vec::new()), peer, None, None);
+        link.suspect();
+        assert!(link.establish().unwrap());
+        let mut conn = Conn::new(link, None);
+        let head = RequestHead {
+            method: Method::POST,
+            body: BodyLength::Known(4),
+            expect_continue: true,
+            ..get()
+        };
+        let limits = ExchangeLimits {
+            sock_read,
+            expect_continue: Duration::from_secs(5),
+            ..ExchangeLimits::none()
+        };
+        let upload = Parts::from(Bytes::from_static(b"body")).into();
+        conn.assign(&head, upload, &limits, Instant::now());
+        match conn.pump(Instant::now(), &mut Keep(Vec::new())) {
+            Ok(Pumped::Wants(want)) => want,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(wants(Some(Duration::from_millis(500))).gap);
+    assert!(!wants(None).gap);
 }
 
 /// Pages that were written before are copied into much faster than new ones.

@@ -58,10 +58,6 @@ impl Timing {
         self.gap
     }
 
-    pub(crate) fn is_read_armed(&self) -> bool {
-        self.read_at.is_some()
-    }
-
     pub(crate) fn read_is_due(&self, now: Instant) -> bool {
         self.read_at.is_some_and(|at| at <= now)
     }

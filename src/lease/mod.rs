@@ -164,6 +164,8 @@ impl Lessee {
                 }
             }
         };
+        // Its last read may have waited; what is counted from here is counted from now.
+        *now = poll::now();
         let facts = lease.facts();
         match ended {
             Ended::Complete if lease.is_upgraded() => {
@@ -177,7 +179,6 @@ impl Lessee {
                 }
             }
             Ended::Complete => {
-                *now = poll::now();
                 if let Some(revoked) = self.retire(lease, inbox.keep_alive(), *now) {
                     let error = revoked_error(revoked).with_facts(&facts);
                     let progress = Progress::Begun;
