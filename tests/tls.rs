@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 
 use miohttp::{Connector, Error, Kind, Phase, Session, TlsConfig};
 use support::tls::ca_pem;
@@ -352,5 +353,71 @@ fn a_damaged_root_is_refused_where_it_is_added() {
         assert_eq!(error.kind(), Kind::InvalidRequest, "{error:#}");
         let fault = std::error::Error::source(&error).expect("what is wrong");
         assert!(fault.source().is_some(), "the cause's cause: {fault:?}");
+    }
+}
+
+/// Reads a request through the session, after its handshake if that is still due.
+fn hear(tls: &mut rustls::ServerConnection, mut socket: &TcpStream) -> io::Result<()> {
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"\r\n\r\n") {
+        while tls.wants_write() {
+            tls.write_tls(&mut socket)?;
+        }
+        if tls.read_tls(&mut socket)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        tls.process_new_packets().map_err(io::Error::other)?;
+        let mut piece = [0; 1024];
+        while let Ok(n @ 1..) = tls.reader().read(&mut piece) {
+            heard.extend_from_slice(&piece[..n]);
+        }
+    }
+    Ok(())
+}
+
+/// The records of a message.
+fn sealed(tls: &mut rustls::ServerConnection, message: &[u8]) -> io::Result<Vec<u8>> {
+    tls.writer().write_all(message)?;
+    let mut records = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut records)?;
+    }
+    Ok(records)
+}
+
+#[test]
+fn half_a_record_behind_an_answer_is_not_the_beginning_of_the_next() {
+    // SPEC P2, P4: whoever asks on that connection gets the other half.
+    for drives in [true, false] {
+        for options in [TlsOptions::only_tls12(), TlsOptions::only_tls13()] {
+            let peer = Peer::start(move |conn| {
+                let tls = rustls::ServerConnection::new(options.config());
+                let mut tls = tls.map_err(io::Error::other)?;
+                let mut socket = conn.socket()?;
+                hear(&mut tls, socket)?;
+                if conn.index() > 0 {
+                    return socket.write_all(&sealed(&mut tls, &ok("second"))?);
+                }
+                let mut records = sealed(&mut tls, &ok("first"))?;
+                records.extend(sealed(&mut tls, &ok("nobody's"))?);
+                let (now, later) = records.split_at(records.len() - 10);
+                socket.write_all(now)?;
+                if socket.read(&mut [0])? > 0 {
+                    // Refused if that was a goodbye.
+                    let _ = socket.write_all(later);
+                }
+                Ok(())
+            });
+            let connector = Connector::builder().tls(trusting()).caller_drives(drives);
+            let connector = connector.build();
+            let session = Session::builder().connector(connector.clone()).build();
+            let url = peer.url_for("localhost", "/").replace("http:", "https:");
+            for answer in ["first", "second"] {
+                let response = session.get(&url).send().expect("an answer");
+                assert_eq!(response.text().expect("its body"), answer);
+                no_slot_in_use(&connector);
+            }
+            assert_eq!(peer.connections(), 2);
+        }
     }
 }

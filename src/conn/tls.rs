@@ -270,6 +270,12 @@ impl TlsSession {
         }
     }
 
+    /// Whether a part of a record, or of a message over several, has come and the rest
+    /// has not.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.inbound.is_empty()
+    }
+
     /// Whether that would give much back.
     #[cfg(feature = "websocket")]
     pub(crate) fn holds_buffers(&self) -> bool {

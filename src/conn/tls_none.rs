@@ -58,6 +58,10 @@ impl TlsSession {
         match *self {}
     }
 
+    pub(crate) fn has_begun(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn queue_close_notify(&mut self) {
         match *self {}
     }

@@ -182,6 +182,11 @@ impl TlsOptions {
         self
     }
 
+    /// For a script that does the records itself.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// The handshakes that were completed so far, by all clones.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         enter(&self.seen).clone()

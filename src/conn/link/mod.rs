@@ -405,8 +405,10 @@ impl<S: Stream> Link<S> {
         }
         let mut plain = BytesMut::new();
         let quiet = matches!(self.read(&mut plain, 1), Ok(Read::Blocked));
+        // Half a record may be half an answer that nobody has asked for.
+        let begun = self.tls.as_ref().is_some_and(|tls| tls.has_begun()) || self.wire.has_begun();
         self.release_buffers();
-        quiet
+        quiet && !begun
     }
 
     /// Gives back what an idle link does not need.

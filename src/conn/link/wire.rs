@@ -88,6 +88,14 @@ impl<S: Stream> Wire<S> {
         self.readable || self.outer.as_ref().is_some_and(|outer| outer.has_more())
     }
 
+    /// Whether something has come through the outer session, or for it, that is not
+    /// whole yet.
+    pub(super) fn has_begun(&self) -> bool {
+        self.outer
+            .as_ref()
+            .is_some_and(|outer| !outer.plain.is_empty() || outer.session.has_begun())
+    }
+
     /// Reads ciphertext into the session, and adds what it took of the socket.
     pub(super) fn fill(
         &mut self,
