@@ -134,9 +134,11 @@ impl<E> FeedWriter<E> {
         if data.is_empty() {
             return Ok(());
         }
-        state.append(data);
+        let copied = state.append(data);
         let waker = state.reader.take();
         drop(state);
+        // Its memory may be somebody's own, whose drop is not to run under the lock.
+        drop(copied);
         wake(waker);
         Ok(())
     }
@@ -204,21 +206,25 @@ impl<E> Drop for FeedReader<E> {
 }
 
 impl<E> State<E> {
-    fn append(&mut self, data: Bytes) {
+    /// Gives back what was copied, for the caller to drop outside the lock.
+    fn append(&mut self, data: Bytes) -> Option<Bytes> {
         self.queued += data.len();
-        if data.len() < SMALL {
+        let is_small = data.len() < SMALL;
+        if is_small {
             self.joined.extend_from_slice(&data);
             if self.joined.len() < JOINED {
-                return;
+                return Some(data);
             }
         }
         if !self.joined.is_empty() {
             let joined = mem::take(&mut self.joined);
             self.queue.push_back(joined.freeze());
         }
-        if data.len() >= SMALL {
-            self.queue.push_back(data);
+        if is_small {
+            return Some(data);
         }
+        self.queue.push_back(data);
+        None
     }
 
     /// Ends an open feed; returns the tail that found no use, for the caller
@@ -259,6 +265,8 @@ impl<E> State<E> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::testing::{Count, Hostile};
     use super::*;
 
@@ -275,6 +283,35 @@ mod tests {
 
     fn has_room(writer: &mut FeedWriter<&'static str>, waker: &Waker) -> bool {
         writer.poll_room(&mut Context::from_waker(waker)).is_ready()
+    }
+
+    /// Somebody's own memory, which does as it likes when it is let go.
+    struct Own(Arc<Mutex<State<&'static str>>>, Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Own {
+        fn as_ref(&self) -> &[u8] {
+            b"small"
+        }
+    }
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            if self.0.try_lock().is_ok() {
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_that_was_copied_is_let_go_outside_the_lock() {
+        let free = Arc::new(AtomicUsize::new(0));
+        let (mut writer, mut reader) = feed(10_000);
+        for times in 1..=20 {
+            let own = Own(Arc::clone(&writer.state), Arc::clone(&free));
+            writer.push(Bytes::from_owner(own)).unwrap();
+            assert_eq!(free.load(Ordering::Relaxed), times);
+        }
+        assert!(matches!(take(&mut reader, 100), Some(Fed::Data(_))));
     }
 
     #[test]

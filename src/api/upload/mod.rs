@@ -59,6 +59,9 @@ use crate::job::Pieces;
 /// [`Kind::Io`](crate::Kind::Io) and its error as the cause, and the
 /// connection is closed: no server takes half a body for a whole one.
 ///
+/// Memory of your own ([`Bytes::from_owner`]) is let go by whichever thread is the last to
+/// need it, the connector's own among them: its drop must neither block nor panic.
+///
 /// Cloning shares the body: of two requests with the same reader the second one
 /// fails.
 ///
