@@ -164,6 +164,15 @@ impl Body {
             .is_some_and(|connector| !connector.is_home())
     }
 
+    /// What the network fills, but not in a child of the process, where its lock may be
+    /// held for ever.
+    fn pipe(&self) -> Option<&PipeReader<BodyEnd>> {
+        match &self.source {
+            Source::Stream(reader) if !self.is_foreign() => Some(reader),
+            _ => None,
+        }
+    }
+
     fn tell(&self, command: Command) {
         if let Some(connector) = &self.connector {
             connector.tell(command);
@@ -338,7 +347,7 @@ impl Body {
     pub(crate) fn is_eof(&self) -> bool {
         match &self.source {
             Source::Whole(..) | Source::Upgraded(_) | Source::Ended | Source::Finished => true,
-            Source::Stream(reader) => reader.has_end(Result::is_ok),
+            Source::Stream(_) => self.pipe().is_some_and(|pipe| pipe.has_end(Result::is_ok)),
             Source::Failed(_) => false,
         }
     }
@@ -346,7 +355,7 @@ impl Body {
     /// Whether more may come over a connection.
     pub(crate) fn is_coming(&self) -> bool {
         match &self.source {
-            Source::Stream(reader) => !reader.has_end(|_| true),
+            Source::Stream(_) => self.pipe().is_some_and(|pipe| !pipe.has_end(|_| true)),
             Source::Upgraded(_) => true,
             _ => false,
         }
@@ -421,6 +430,11 @@ impl Body {
 
     /// What the network brought next.
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        // Nobody fills the pipe of a child of the process, and its lock may be held for
+        // ever there.
+        if matches!(self.source, Source::Stream(_)) && self.is_foreign() {
+            return Poll::Ready(Err(self.context(Error::closed())));
+        }
         let (item, refill) = loop {
             match &mut self.source {
                 Source::Stream(reader) => match reader.poll_next(cx) {
@@ -432,10 +446,6 @@ impl Body {
                         let here = self.leased && self.driver == Some(Driver::Caller);
                         if here && reads_on(self.connector.as_ref(), self.id) {
                             continue;
-                        }
-                        // Nobody fills the pipe of a child of the process.
-                        if self.is_foreign() {
-                            return Poll::Ready(Err(self.context(Error::closed())));
                         }
                         // Taken over meanwhile: the reactor may wait for room
                         // that was made when it was not yet to be told.

@@ -71,12 +71,24 @@ impl CancelHandle {
 
     /// Cancels. Never blocks.
     pub fn cancel(&self) {
-        let (connector, id) = match &self.0 {
-            Target::Nothing => return,
-            Target::One(Aim(connector, id)) => (connector, *id),
-            Target::Steps(connector, steps) => (connector, steps.cancel()),
+        let (Target::One(Aim(connector, _)) | Target::Steps(connector, _)) = &self.0 else {
+            return;
         };
-        if let Some(connector) = connector.upgrade() {
+        let connector = connector.upgrade();
+        // Its steps' lock may be held for ever in the child of a process.
+        if connector
+            .as_ref()
+            .is_some_and(|connector| !connector.is_home())
+        {
+            return;
+        }
+        let id = match &self.0 {
+            Target::Nothing => return,
+            Target::One(Aim(_, id)) => *id,
+            // Without a connector, too: no further step is to begin.
+            Target::Steps(_, steps) => steps.cancel(),
+        };
+        if let Some(connector) = connector {
             connector.tell(Command::Cancel(id, Cancel::Abort));
         }
     }

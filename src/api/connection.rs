@@ -320,11 +320,12 @@ impl Operation<Connection> for Connecting {
             let error = Error::internal("the connection was taken already");
             return Poll::Ready(Err(error));
         };
+        // Nobody answers in a child of the process, where the slot's lock may be held
+        // for ever.
+        if !self.connector.is_home() {
+            return Poll::Ready(Err(Error::closed()));
+        }
         let lent = match receiver.poll(cx) {
-            // Nobody answers in a child of the process.
-            Poll::Pending if !self.connector.is_home() => {
-                return Poll::Ready(Err(Error::closed()));
-            }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(lent) => lent,
         };

@@ -162,11 +162,12 @@ impl Operation<Response> for Send {
                         let message = "the caller's own code would run on the reactor's thread";
                         return Poll::Ready(Err(Error::internal(message)));
                     }
+                    // Nobody answers in a child of the process, where the slot's lock
+                    // may be held for ever.
+                    if !self.session.connector().is_home() {
+                        return Poll::Ready(Err(Error::closed()));
+                    }
                     let answer = match receiver.poll(cx) {
-                        // Nobody answers in a child of the process.
-                        Poll::Pending if !self.session.connector().is_home() => {
-                            return Poll::Ready(Err(Error::closed()));
-                        }
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(Some(Told::Done(Ok(answer)))) => answer,
                         Poll::Ready(Some(Told::Done(Err(error)))) => {

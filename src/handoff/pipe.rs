@@ -183,6 +183,13 @@ impl<E> PipeWriter<E> {
         // Dropping `self` finds the end in place and wakes the reader.
     }
 
+    /// Runs something in the middle of a push, as far as the reader can tell.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn amid<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _state = lock(&self.state);
+        run()
+    }
+
     /// Whether to go on, asked again: `Full` until the reader has taken the
     /// queue down to the low mark.
     pub(crate) fn credit(&self) -> Credit {

@@ -54,6 +54,13 @@ enum State<T> {
 }
 
 impl<T> SlotSender<T> {
+    /// Runs something in the middle of a fill, as far as the receiver can tell.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn amid<R>(&self, run: impl FnOnce() -> R) -> R {
+        let _state = self.state.as_deref().map(lock);
+        run()
+    }
+
     /// Hands `value` over and wakes the receiver; gives it back if there is
     /// none any more.
     pub(crate) fn fill(mut self, value: T) -> Result<(), T> {

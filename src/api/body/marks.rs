@@ -33,7 +33,7 @@ impl Body {
     /// A mark that is here already, right behind what was handed out.
     fn take_mark(&mut self) -> bool {
         // What a decoder holds comes before it.
-        if self.decoding.is_some() || self.unread.is_some() {
+        if self.decoding.is_some() || self.unread.is_some() || self.pipe().is_none() {
             return false;
         }
         let Source::Stream(reader) = &mut self.source else {

@@ -62,9 +62,11 @@ use crate::reactor::{Ledger, Reactor, close_pool};
 /// # Processes
 ///
 /// A connector belongs to the process that made it. In a child by `fork` its
-/// requests fail with [`Kind::Closed`](crate::Kind::Closed), and dropping its
-/// handles closes the child's descriptors and does nothing else. Make another
-/// connector there. A child made past the C library's `fork`, by `_Fork` or a bare
+/// requests and the bodies it was reading fail with
+/// [`Kind::Closed`](crate::Kind::Closed), and dropping its handles does nothing: the
+/// child's descriptors of its connections stay open until the child ends or calls
+/// `exec`, and until then a server may not see that the parent has closed them. Make
+/// another connector there. A child made past the C library's `fork`, by `_Fork` or a bare
 /// system call, is not told from its parent and must leave the handles alone.
 #[derive(Clone)]
 pub struct Connector {

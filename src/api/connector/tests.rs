@@ -291,6 +291,41 @@ fn a_child_does_not_wait_for_what_its_parent_gets() {
     }
 }
 
+/// Another thread was in the middle of filling them when the process was forked, and is
+/// so for ever in the child.
+#[test]
+fn a_child_is_not_kept_by_what_was_being_filled() {
+    let connector = foreign();
+    let (sender, receiver) = slot();
+    let (writer, reader) = pipe::<BodyEnd>(Budget { low: 10, high: 20 });
+    let id = ExchangeId::next();
+    let driver = Driver::Reactor;
+    let session = Session::builder().connector(connector.clone()).build();
+    let send = Send::new(receiver, session, id, READING, driver, false, false);
+    let (body, about) = (ReplyBody::Stream(reader), Arc::new(about()));
+    let body = Body::new(body, LIMITS, about.clone(), id, &connector, true);
+    let mut response = Response::new(about, body);
+    let (done, is_done) = mpsc::channel();
+    let child = move || {
+        let ended = Pending::new(send).wait().map(drop);
+        assert_eq!(ended.unwrap_err().kind(), Kind::Closed);
+        assert!(!response.is_eof());
+        assert_eq!(response.chunk().unwrap_err().kind(), Kind::Closed);
+        response.cancel_handle().cancel();
+        drop(response);
+        let _ = done.send(());
+    };
+    let child = writer.amid(|| {
+        sender.amid(|| {
+            let child = thread::spawn(child);
+            let waited = is_done.recv_timeout(WATCHDOG) == Err(mpsc::RecvTimeoutError::Timeout);
+            assert!(!waited, "it waits for a lock");
+            child
+        })
+    });
+    child.join().expect("its checks hold");
+}
+
 /// The thread belongs to the parent: the last handle of a child ends nothing.
 #[test]
 fn the_last_handle_of_a_child_tells_nobody() {
