@@ -7,6 +7,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use miohttp::{
     Auth, Body, DigestAuth, Kind, Pending, RequestBuilder, Response, Session, StatusCode, wait_all,
@@ -612,4 +613,58 @@ fn a_login_that_cannot_be_sent_is_refused_at_the_verb() {
     let twice = twice.header("authorization", "x").send();
     assert_eq!(twice.unwrap_err().kind(), Kind::InvalidRequest);
     assert_eq!(peer.request_count(), 0);
+}
+
+/// A server that answers the first request of each connection, and hears one more
+/// before it closes it.
+fn answers_firsts(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Peer {
+    Peer::start(move |conn| {
+        let request = conn.request()?;
+        conn.write(answer(&request))?;
+        conn.request().map(drop)
+    })
+}
+
+#[test]
+fn an_answer_to_a_challenge_that_was_swallowed_is_given_again_at_once() {
+    // SPEC Y1, A7: not the request without it, which would be asked for ever.
+    let elsewhere = Guard {
+        qop: "auth",
+        nonce: AtomicUsize::new(1),
+        more: ", domain=\"/elsewhere\"",
+        counts: Mutex::default(),
+    };
+    for (guard, auth) in [
+        (
+            Guard::new("auth"),
+            DigestAuth::new(USER, PASSWORD).preemptive(false),
+        ),
+        (Arc::new(elsewhere), DigestAuth::new(USER, PASSWORD)),
+    ] {
+        for started in [false, true] {
+            let (guard, auth) = (Arc::clone(&guard), auth.clone());
+            let peer = answers_firsts(move |request| guard.answer(request));
+            let request = Session::new().get(peer.url("/")).auth(auth);
+            let request = request.timeout(Duration::from_secs(10));
+            let answer = match started {
+                false => request.send(),
+                true => request.start_send().wait(),
+            };
+            let answer = answer.expect("an answer");
+            assert_eq!((answer.status(), answer.attempts()), (StatusCode::OK, 3));
+            assert_eq!(peer.request_count(), 3);
+        }
+    }
+}
+
+#[test]
+fn a_body_that_nobody_asked_to_hold_back_is_not_held_back_again() {
+    // SPEC Y1: or the request without it would be carried out over and over.
+    let peer = answers_firsts(|_| ok("done"));
+    let auth = DigestAuth::new(USER, PASSWORD).ask_first(true);
+    let request = Session::new().put(peer.url("/")).body("whole").auth(auth);
+    let answer = request.timeout(Duration::from_secs(10)).send();
+    assert_eq!(answer.expect("an answer").attempts(), 3);
+    let bodies = peer.requests().into_iter().map(|request| request.body);
+    assert_eq!(bodies.collect::<Vec<_>>(), [&b""[..], b"whole", b"whole"]);
 }

@@ -88,7 +88,7 @@ pub(crate) trait Way: Send {
     }
 
     /// Forgets what was answered: the same is sent once more after a failure.
-    fn restart(&mut self) {}
+    fn restart(&mut self, _waits: bool) {}
 }
 
 impl Call {
@@ -337,8 +337,8 @@ impl Way for Through {
         Ok(true)
     }
 
-    fn restart(&mut self) {
-        self.turn = Turn::First;
+    fn restart(&mut self, waits: bool) {
+        self.turn = self.turn.again(waits);
     }
 }
 

@@ -36,6 +36,18 @@ pub(super) enum Turn {
     Renewed,
 }
 
+impl Turn {
+    /// That of the same request once more, at once or after a wait. What was held back
+    /// is so again: nobody has asked yet.
+    pub(super) fn again(self, waits: bool) -> Self {
+        match self {
+            Self::Held => Self::First,
+            _ if waits => Self::First,
+            turn => turn,
+        }
+    }
+}
+
 /// A longer body is signed, should it have to be, by whoever waits for its
 /// request: the reactor's thread has others to serve. Some 15 ms of it.
 const MAX_HASHED_ANYWHERE: u64 = 8 * 1024 * 1024;
