@@ -228,14 +228,10 @@ impl<S: Stream> Conn<S> {
 
     /// Goes on with the current exchange as far as it goes.
     pub(crate) fn pump(&mut self, now: Instant, sink: &mut dyn Sink) -> Result<Pumped, ConnFault> {
-        if self.timing.continue_is_due(now) {
-            // The server does not speak 100-continue; send the body (Q11).
-            self.machine.proceed();
-        }
         if let Some(pace) = &mut self.pace {
             pace.resume(now);
         }
-        if self.timing.read_is_due(now) {
+        if self.timing.is_late(now) || self.pace.as_ref().is_some_and(|pace| pace.is_late(now)) {
             // What came in time counts, though nobody has told of it yet.
             self.link.suspect();
         }
@@ -255,6 +251,9 @@ impl<S: Stream> Conn<S> {
             if !sink.reads_on() {
                 // The peer is not the one who is slow: suspend its gap (T4).
                 self.timing.suspend_read();
+                if self.goes_without_continue(now) {
+                    continue;
+                }
                 return self.wait_for(false, now);
             }
             let size = self.read_size.min(sink.room().max(FIRST_READ));
@@ -265,6 +264,9 @@ impl<S: Stream> Conn<S> {
                     None => {
                         // Nor here.
                         self.timing.suspend_read();
+                        if self.goes_without_continue(now) {
+                            continue;
+                        }
                         return self.wait_for(false, now);
                     }
                 },
@@ -297,6 +299,9 @@ impl<S: Stream> Conn<S> {
                     if let Some(fault) = self.send_fault.take() {
                         return Err(fault);
                     }
+                    if self.goes_without_continue(now) {
+                        continue;
+                    }
                     if self.machine.wants_body()
                         && self.out.is_empty()
                         && self.may_feed(now).is_some()
@@ -316,6 +321,16 @@ impl<S: Stream> Conn<S> {
                 }
             }
         }
+    }
+
+    /// True once: the server does not speak 100-continue, and has said nothing else
+    /// either, so the body is sent (SPEC Q11).
+    fn goes_without_continue(&mut self, now: Instant) -> bool {
+        let is_due = self.timing.continue_is_due(now);
+        if is_due {
+            self.machine.proceed();
+        }
+        is_due
     }
 
     /// Feeds and flushes what is to be sent. A fault waits until what the peer

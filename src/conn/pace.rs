@@ -79,6 +79,13 @@ impl Pace {
         }
     }
 
+    /// Whether the network seems to have been too slow. It may not have been.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        let floor = self.floor.as_ref().and_then(Floor::deadline);
+        let ends = [self.write_at, self.header_at, floor];
+        ends.into_iter().flatten().any(|at| at <= now)
+    }
+
     /// Whoever drives it leaves it for now.
     pub(super) fn pause(&mut self, now: Instant) {
         if let Some(floor) = &mut self.floor {

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::{Method, Version};
 
 use super::*;
+use crate::error::Timeout;
 use crate::handoff::pipe::Budget;
 use crate::head::{BodyLength, Fields};
-use crate::job::Pieces as Parts;
+use crate::job::{LowSpeed, Pieces as Parts, RareLimits};
 use crate::net::Readiness;
 
 /// Gives its pieces one a read.
@@ -163,6 +164,102 @@ fn what_came_before_a_gap_was_over_is_read_though_nothing_told_of_it() {
     // And then nothing does.
     let fault = conn.pump(late + GAP, &mut kept).unwrap_err();
     assert!(matches!(fault, ConnFault::SockRead(Some(GAP))), "{fault:?}");
+}
+
+#[test]
+fn a_head_or_a_pace_that_came_in_time_is_seen_though_nothing_told_of_it() {
+    // SPEC T6
+    const LIMIT: Duration = Duration::from_secs(1);
+    let waiting = |rare: RareLimits, pieces: Vec<Vec<u8>>, now| {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+        let mut link = Link::new(Pieces(pieces), peer, None, None);
+        link.suspect();
+        assert!(link.establish().unwrap());
+        let mut conn = Conn::new(link, None);
+        let limits = ExchangeLimits {
+            rare: Some(Arc::new(rare)),
+            ..ExchangeLimits::none()
+        };
+        conn.assign(&get(), Upload::Nothing, &limits, now);
+        let pumped = conn.pump(now, &mut Keep(Vec::new())).unwrap();
+        assert!(matches!(pumped, Pumped::Wants(want) if want.deadline == Some(now + LIMIT)));
+        conn
+    };
+    let head = || b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n".to_vec();
+    let now = Instant::now();
+    let mut kept = Keep(Vec::new());
+
+    let thinks = RareLimits {
+        response_header: Some(LIMIT),
+        ..RareLimits::default()
+    };
+    let mut conn = waiting(thinks.clone(), Vec::new(), now);
+    conn.link().stream_mut().0.push(head());
+    let pumped = conn.pump(now + LIMIT, &mut kept).unwrap();
+    assert!(matches!(pumped, Pumped::Wants(_)), "{pumped:?}");
+    let mut conn = waiting(thinks, Vec::new(), now);
+    let fault = conn.pump(now + LIMIT, &mut kept).unwrap_err();
+    assert!(matches!(
+        fault,
+        ConnFault::Limit(Timeout::ResponseHeader, _)
+    ));
+
+    let slow = RareLimits {
+        low_speed: Some(LowSpeed {
+            bytes: 10,
+            window: LIMIT,
+        }),
+        ..RareLimits::default()
+    };
+    let mut conn = waiting(slow.clone(), vec![head()], now);
+    conn.link().stream_mut().0.push(vec![b'x'; 20]);
+    let pumped = conn.pump(now + LIMIT, &mut kept).unwrap();
+    assert!(matches!(pumped, Pumped::Wants(_)), "{pumped:?}");
+    let mut conn = waiting(slow, vec![head()], now);
+    let fault = conn.pump(now + LIMIT, &mut kept).unwrap_err();
+    assert!(matches!(fault, ConnFault::Limit(Timeout::LowSpeed, _)));
+}
+
+#[test]
+fn an_answer_that_came_before_the_wait_for_100_was_over_spares_the_body() {
+    // SPEC Q11: though nothing told of it.
+    const WAIT: Duration = Duration::from_secs(1);
+    let asked = |now| {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+        let mut link = Link::new(Pieces(Vec::new()), peer, None, None);
+        link.suspect();
+        assert!(link.establish().unwrap());
+        let mut conn = Conn::new(link, None);
+        let head = RequestHead {
+            method: Method::PUT,
+            body: BodyLength::Known(4),
+            expect_continue: true,
+            ..get()
+        };
+        let limits = ExchangeLimits {
+            expect_continue: WAIT,
+            ..ExchangeLimits::none()
+        };
+        let upload = Parts::from(Bytes::from_static(b"body")).into();
+        conn.assign(&head, upload, &limits, now);
+        let pumped = conn.pump(now, &mut Keep(Vec::new())).unwrap();
+        assert!(matches!(pumped, Pumped::Wants(want) if want.deadline == Some(now + WAIT)));
+        conn
+    };
+    let now = Instant::now();
+    let mut conn = asked(now);
+    let head = conn.link.written();
+    let answer = b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n".to_vec();
+    conn.link().stream_mut().0.push(answer);
+    let pumped = conn.pump(now + WAIT, &mut Keep(Vec::new())).unwrap();
+    assert!(matches!(pumped, Pumped::Done), "{pumped:?}");
+    assert_eq!(conn.link.written(), head);
+    assert!(!conn.rest(), "the body is still due on it");
+    // Where there is none, the body goes out, and that is not tried over and over.
+    let mut conn = asked(now);
+    let pumped = conn.pump(now + WAIT, &mut Keep(Vec::new())).unwrap();
+    assert!(matches!(pumped, Pumped::Wants(want) if want.deadline.is_none()));
+    assert_eq!(conn.link.written(), head + 4);
 }
 
 #[test]

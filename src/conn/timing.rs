@@ -45,6 +45,12 @@ impl Timing {
         due
     }
 
+    /// Whether the peer seems to have been silent for too long. It may not have been.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        let ends = [self.read_at, self.continue_at];
+        ends.into_iter().flatten().any(|at| at <= now)
+    }
+
     pub(crate) fn total_is_due(&self, now: Instant) -> bool {
         self.total.is_some_and(|(at, _)| at <= now)
     }
