@@ -508,13 +508,7 @@ impl Call {
     /// The same once more, at once or when the time has come.
     fn again(mut self: Box<Self>, not_before: Option<Instant>) -> Next {
         self.retries += 1;
-        // A nonce may not have outlived the wait. Without one, what was asked stays
-        // answered, or a server that answers first requests alone is asked for ever.
-        let waits = not_before.is_some();
-        self.turn = self.turn.again(waits);
-        if let Some(way) = &mut self.way {
-            way.restart(waits);
-        }
+        self.turn_again(not_before.is_some());
         match self.into_exchange() {
             Ok(mut exchange) => {
                 exchange.not_before = not_before;

@@ -258,6 +258,16 @@ impl Call {
         Ok(true)
     }
 
+    /// The same is sent once more after a failure. A nonce may not have outlived a
+    /// wait; without one, what was asked stays answered, or a server that answers the
+    /// first request of a connection alone is asked for ever.
+    pub(super) fn turn_again(&mut self, waits: bool) {
+        self.turn = self.turn.again(waits);
+        if let Some(way) = &mut self.way {
+            way.restart(waits);
+        }
+    }
+
     /// The request once more, for the reason that has just been found.
     pub(super) fn send_asked(mut self: Box<Self>, sent: &Exchange, reply: &Reply) -> Next {
         // Another request, with a stale connection of its own to make good.

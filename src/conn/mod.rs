@@ -11,6 +11,7 @@ mod fault;
 pub(crate) mod link;
 pub(crate) mod outgoing;
 mod pace;
+mod pumped;
 mod raw;
 mod scratch;
 mod timing;
@@ -27,6 +28,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 pub(crate) use fault::{ConnFault, connect_error};
+pub(crate) use pumped::{Pumped, Sink, Want};
 
 use crate::head::RequestHead;
 use crate::job::{ExchangeLimits, Facts, LinkFacts, Progress, Taken, Tally, Upload};
@@ -81,42 +83,6 @@ pub(crate) struct Conn<S> {
     until: Option<Instant>,
     /// Its name at the reactor's poller, if that watches it.
     token: Option<Token>,
-}
-
-/// Takes what arrives.
-pub(crate) trait Sink {
-    fn event(&mut self, event: Event);
-    /// False pauses reading until the next pump, and what was read waits.
-    fn has_room(&self) -> bool;
-    /// False pauses reading, once what was read is handed over.
-    fn reads_on(&self) -> bool {
-        self.has_room()
-    }
-    /// About how much one read may bring.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-}
-
-/// What a connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Want {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) deadline: Option<Instant>,
-    /// The wait has to be exact: gaps between bytes are measured, now or as soon as
-    /// what is waited for has come, or a rate is.
-    pub(crate) gap: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pumped {
-    /// Nothing more goes now.
-    Wants(Want),
-    /// More would go, but others wait for their turn.
-    Again,
-    /// The response is complete.
-    Done,
 }
 
 impl<S: Stream> Conn<S> {
