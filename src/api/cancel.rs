@@ -71,22 +71,17 @@ impl CancelHandle {
 
     /// Cancels. Never blocks.
     pub fn cancel(&self) {
-        let (Target::One(Aim(connector, _)) | Target::Steps(connector, _)) = &self.0 else {
-            return;
-        };
-        let connector = connector.upgrade();
-        // Its steps' lock may be held for ever in the child of a process.
-        if connector
-            .as_ref()
-            .is_some_and(|connector| !connector.is_home())
-        {
-            return;
-        }
-        let id = match &self.0 {
+        let (connector, id) = match &self.0 {
             Target::Nothing => return,
-            Target::One(Aim(_, id)) => *id,
-            // Without a connector, too: no further step is to begin.
-            Target::Steps(_, steps) => steps.cancel(),
+            Target::One(Aim(connector, id)) => (connector.upgrade(), *id),
+            Target::Steps(connector, steps) => {
+                let connector = connector.upgrade();
+                // Its lock may be held for ever in the child of a process.
+                if connector.as_ref().is_some_and(|of| !of.is_home()) {
+                    return;
+                }
+                (connector, steps.cancel())
+            }
         };
         if let Some(connector) = connector {
             connector.tell(Command::Cancel(id, Cancel::Abort));

@@ -87,7 +87,8 @@ pub(crate) trait Way: Send {
         Ok(false)
     }
 
-    /// Forgets what was answered: the same is sent once more after a failure.
+    /// The same is sent once more after a failure: what was answered is forgotten
+    /// behind a wait.
     fn restart(&mut self, _waits: bool) {}
 }
 

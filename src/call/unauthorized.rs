@@ -40,10 +40,10 @@ impl Turn {
     /// That of the same request once more, at once or after a wait. What was held back
     /// is so again: nobody has asked yet.
     pub(super) fn again(self, waits: bool) -> Self {
-        match self {
-            Self::Held => Self::First,
-            _ if waits => Self::First,
-            turn => turn,
+        if waits || self == Self::Held {
+            Self::First
+        } else {
+            self
         }
     }
 }

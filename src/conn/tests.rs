@@ -136,16 +136,30 @@ fn get() -> RequestHead {
     }
 }
 
+/// Its body, of four bytes, waits for `100 Continue`.
+fn put_if_told() -> RequestHead {
+    RequestHead {
+        method: Method::PUT,
+        body: BodyLength::Known(4),
+        expect_continue: true,
+        ..get()
+    }
+}
+
+fn open(pieces: Vec<Vec<u8>>) -> Conn<Pieces> {
+    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
+    let mut link = Link::new(Pieces(pieces), peer, None, None);
+    link.suspect();
+    assert!(link.establish().unwrap());
+    Conn::new(link, None)
+}
+
 #[test]
 fn what_came_before_a_gap_was_over_is_read_though_nothing_told_of_it() {
     // SPEC T4
     const GAP: Duration = Duration::from_secs(1);
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".to_vec();
-    let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
-    let mut link = Link::new(Pieces(vec![head]), peer, None, None);
-    link.suspect();
-    assert!(link.establish().unwrap());
-    let mut conn = Conn::new(link, None);
+    let mut conn = open(vec![head]);
     let limits = ExchangeLimits {
         sock_read: Some(GAP),
         ..ExchangeLimits::none()
@@ -171,11 +185,7 @@ fn a_head_or_a_pace_that_came_in_time_is_seen_though_nothing_told_of_it() {
     // SPEC T6
     const LIMIT: Duration = Duration::from_secs(1);
     let waiting = |rare: RareLimits, pieces: Vec<Vec<u8>>, now| {
-        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
-        let mut link = Link::new(Pieces(pieces), peer, None, None);
-        link.suspect();
-        assert!(link.establish().unwrap());
-        let mut conn = Conn::new(link, None);
+        let mut conn = open(pieces);
         let limits = ExchangeLimits {
             rare: Some(Arc::new(rare)),
             ..ExchangeLimits::none()
@@ -225,23 +235,13 @@ fn an_answer_that_came_before_the_wait_for_100_was_over_spares_the_body() {
     // SPEC Q11: though nothing told of it.
     const WAIT: Duration = Duration::from_secs(1);
     let asked = |now| {
-        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
-        let mut link = Link::new(Pieces(Vec::new()), peer, None, None);
-        link.suspect();
-        assert!(link.establish().unwrap());
-        let mut conn = Conn::new(link, None);
-        let head = RequestHead {
-            method: Method::PUT,
-            body: BodyLength::Known(4),
-            expect_continue: true,
-            ..get()
-        };
+        let mut conn = open(Vec::new());
         let limits = ExchangeLimits {
             expect_continue: WAIT,
             ..ExchangeLimits::none()
         };
         let upload = Parts::from(Bytes::from_static(b"body")).into();
-        conn.assign(&head, upload, &limits, now);
+        conn.assign(&put_if_told(), upload, &limits, now);
         let pumped = conn.pump(now, &mut Keep(Vec::new())).unwrap();
         assert!(matches!(pumped, Pumped::Wants(want) if want.deadline == Some(now + WAIT)));
         conn
@@ -267,24 +267,14 @@ fn gaps_that_are_yet_to_be_measured_ask_for_exact_waits_too() {
     // SPEC T4, Q11: the gap counts from when the body is out, which the wait for
     // `100 Continue` is before.
     let wants = |sock_read| {
-        let peer = SocketAddr::from(([192, 0, 2, 1], 80)).into();
-        let mut link = Link::new(Pieces(Vec::new()), peer, None, None);
-        link.suspect();
-        assert!(link.establish().unwrap());
-        let mut conn = Conn::new(link, None);
-        let head = RequestHead {
-            method: Method::POST,
-            body: BodyLength::Known(4),
-            expect_continue: true,
-            ..get()
-        };
+        let mut conn = open(Vec::new());
         let limits = ExchangeLimits {
             sock_read,
             expect_continue: Duration::from_secs(5),
             ..ExchangeLimits::none()
         };
         let upload = Parts::from(Bytes::from_static(b"body")).into();
-        conn.assign(&head, upload, &limits, Instant::now());
+        conn.assign(&put_if_told(), upload, &limits, Instant::now());
         match conn.pump(Instant::now(), &mut Keep(Vec::new())) {
             Ok(Pumped::Wants(want)) => want,
             other => panic!("{other:?}"),
